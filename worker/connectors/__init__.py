@@ -1,0 +1,1 @@
+"""The plug-ins: one file a provider, and the contract that they keep."""

@@ -1,0 +1,103 @@
+"""The contract of a connector: the facts that it declares and the few functions that it has.
+
+A connector is one file. It declares `CONNECTOR = Connector(facts=…, streams=…)`, and for each stream how to find
+its parts and one generator of pages. It does not commit, retry, sleep, log in, encrypt or know who asks; it
+raises errors of `worker.errors` only, which its `transport` session mostly raises for it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from worker.records import Kind, Page, Part, Purpose
+from worker.transport.ports import Budget, OAuthFacts
+from worker.transport.session import ProviderSession
+
+
+class Session(Protocol):
+    """What a connector is handed for one run of one stream of one connection."""
+
+    @property
+    def http(self) -> ProviderSession:
+        """The door to the provider, already bound to the grant, the gate, the budgets and the allowed hosts."""
+
+    @property
+    def options(self) -> dict[str, int | str]:
+        """The connector's own settings (those it lists in `facts.options`), such as `window_days`."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+
+
+PartsFinder = Callable[[Session], Iterable[Part]]
+PageSource = Callable[[Session, Part, bytes | None], Iterator[Page]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One kind of data that a connector syncs.
+
+    `normaliser` is the version of the stream's normal form: raise it when parsing changes, and every record is
+    written anew. `scopes`, all of them, must have been granted. `interval` is how often the stream is due.
+    `deletions` says how the stream learns of them. `full_pass_every` asks for a pass in full even if a cursor lives.
+    """
+
+    name: str
+    purpose: Purpose | None
+    kind: Kind
+    scopes: tuple[str, ...]
+    interval: timedelta
+    parts: PartsFinder
+    pages: PageSource
+    normaliser: int = 1
+    full_pass_every: timedelta | None = None
+    deletions: str = ""
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of a connector: `field` is its name in `worker.settings`."""
+
+    name: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that one may ask about a connector without running it."""
+
+    name: str
+    title: str
+    family: str
+    api_version: str
+    hosts: frozenset[str]
+    oauth: OAuthFacts
+    budgets: tuple[Budget, ...]
+    purposes: tuple[Purpose, ...]
+    scope_reasons: dict[str, str]
+    options: tuple[Option, ...] = ()
+    budget_options: dict[str, str] = field(default_factory=dict)
+    docs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A plug-in: its facts and its streams, in the order in which a new connection runs them."""
+
+    facts: Facts
+    streams: tuple[Stream, ...]
+
+    def stream(self, name: str) -> Stream | None:
+        """The stream of that name, or None."""
+        return next((stream for stream in self.streams if stream.name == name), None)
+
+    def scopes_for(self, purposes: Iterable[Purpose]) -> tuple[str, ...]:
+        """The least scopes that `purposes` need, identity first, in a stable order."""
+        held = set(purposes)
+        scopes = dict.fromkeys(self.facts.oauth.identity_scopes)
+        for stream in self.streams:
+            if stream.purpose is None or stream.purpose in held:
+                scopes.update(dict.fromkeys(stream.scopes))
+        return tuple(scopes)

@@ -1,0 +1,170 @@
+"""Every setting in one place: read once at the entry point, frozen, with all problems reported together.
+
+Settings come from the environment (`CRM_SYNC_*`) or a `.env` file in the current folder. Nothing else in the
+product reads the environment. Secrets are `SecretStr`, whose `repr` shows stars.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from worker.errors import Misconfigured
+
+PREFIX = "CRM_SYNC_"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Mode(StrEnum):
+    """Production refuses the simulator's route, embedded servers, the quota scale and generated keys."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Role(StrEnum):
+    """The logins; each has a URL of its own."""
+
+    OWNER = "owner"
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
+    CRM = "crm"
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Field names are the variables' names without their prefix, in lower case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    mode: Annotated[
+        Mode | None, Field(description="development or production; production is assumed when a database URL is set")
+    ] = None
+
+    database_url: Annotated[SecretStr | None, Field(description="Postgres for the worker's login")] = None
+    database_url_owner: Annotated[SecretStr | None, Field(description="Postgres for the owner (migrate)")] = None
+    database_url_scheduler: Annotated[SecretStr | None, Field(description="Postgres for the scheduler's login")] = None
+    database_url_crm: Annotated[SecretStr | None, Field(description="Postgres for the CRM's login")] = None
+    redis_url: Annotated[SecretStr | None, Field(description="Redis for doorbells and budgets")] = None
+    keys_url: Annotated[
+        SecretStr | None, Field(description="another Postgres for the wrapped data keys; default: the worker's")
+    ] = None
+    data_dir: Annotated[Path, Field(description="embedded servers and generated keys")] = Path(".crm-sync")
+
+    grant_keyring: Annotated[
+        SecretStr | None, Field(description="keyring of tokens: a file's path, or the keyring's JSON itself")
+    ] = None
+    records_keyring: Annotated[
+        SecretStr | None, Field(description="keyring of records: a file's path, or the keyring's JSON itself")
+    ] = None
+
+    provider_route: Annotated[
+        str | None, Field(description="http://127.0.0.1:PORT of the simulator; every provider request goes there")
+    ] = None
+    quota_scale: Annotated[float, Field(gt=0, description="multiplies every provider limit in our books")] = 1.0
+    redirect_uri: Annotated[str, Field(description="where a provider sends the person back after consent")] = (
+        "http://localhost:8765/callback"
+    )
+
+    google_client_id: Annotated[str | None, Field(description="OAuth client of the Google Cloud project")] = None
+    google_client_secret: Annotated[SecretStr | None, Field(description="its secret")] = None
+    google_project: Annotated[
+        str, Field(description="name of the Google Cloud project; grants of one person to it are siblings")
+    ] = "google"
+    google_people_reads_per_minute: Annotated[
+        int, Field(gt=0, description="People API critical reads a minute and user (not published; see the console)")
+    ] = 90
+    gmail_units_per_minute: Annotated[
+        int, Field(gt=0, description="Gmail quota units a minute and user (6,000 for projects since May 2026)")
+    ] = 6_000
+    gmail_window_days: Annotated[
+        int, Field(ge=0, description="how far back the first pass of messages reaches; 0 means everything")
+    ] = 365
+
+    default_region: Annotated[
+        str, Field(pattern=r"^[A-Z]{2}$", description="region for phone numbers without country code")
+    ] = "US"
+    lease_s: Annotated[int, Field(ge=5, description="a process that has not beaten for so long is dead")] = 20
+    slice_s: Annotated[float, Field(gt=0, description="how long a sync job works before it yields")] = 20.0
+    shutdown_s: Annotated[float, Field(gt=0, description="how long a stopping worker lets its jobs finish")] = 5.0
+    threads: Annotated[int, Field(ge=1, le=256, description="worker threads a process")] = 8
+    log_format: Annotated[str, Field(pattern="^(console|json)$", description="console or json")] = "console"
+
+    @field_validator("provider_route")
+    @classmethod
+    def _route_is_loopback(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme != "http" or parts.hostname not in LOOPBACK or parts.path not in {"", "/"}:
+            raise ValueError("must be http://127.0.0.1:PORT; the simulator is only reached on loopback")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> Self:
+        if self.effective_mode is not Mode.PRODUCTION:
+            return self
+        wrong = [
+            text
+            for broken, text in (
+                (self.provider_route is not None, f"{PREFIX}PROVIDER_ROUTE is for development; unset it"),
+                (self.quota_scale != 1.0, f"{PREFIX}QUOTA_SCALE must stay 1 in production; unset it"),
+                (self.redis_url is None, f"{PREFIX}REDIS_URL is missing, e.g. rediss://user:password@host:6379/0"),
+                (self.grant_keyring is None and self.records_keyring is None, f"{PREFIX}RECORDS_KEYRING is missing"),
+            )
+            if broken
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @property
+    def effective_mode(self) -> Mode:
+        """The mode that holds: the one set, else production as soon as a database URL is set."""
+        if self.mode is not None:
+            return self.mode
+        urls = (self.database_url, self.database_url_owner, self.database_url_scheduler, self.database_url_crm)
+        return Mode.PRODUCTION if any(urls) else Mode.DEVELOPMENT
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a silent process keeps its jobs."""
+        return timedelta(seconds=self.lease_s)
+
+    def database_url_of(self, role: Role) -> str:
+        """The URL for a login.
+
+        Raises:
+            Misconfigured: it is not set (and no embedded server has filled it in).
+        """
+        field_name = "database_url" if role is Role.WORKER else f"database_url_{role.value}"
+        secret: SecretStr | None = getattr(self, field_name)
+        if secret is None:
+            name = f"{PREFIX}{field_name.upper()}"
+            raise Misconfigured(
+                f"{name} is not set. Set it to the {role.value} login's URL, e.g. "
+                f"postgresql://crm_sync_{role.value}:PASSWORD@HOST/DATABASE, or unset every database URL "
+                "to use the embedded servers in development."
+            )
+        return secret.get_secret_value()
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings, once, at the entry point.
+
+    Raises:
+        Misconfigured: with every problem in one text, a line each: the variable and what is wrong with it.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values itself.
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else "settings"
+            lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+        raise Misconfigured("The settings are not usable:\n  " + "\n  ".join(lines)) from None

@@ -1,0 +1,152 @@
+"""One door to Postgres: a pool of one login's connections, and transactions that name their workspace.
+
+    with database.transaction(workspace="acme") as connection:
+        connection.execute(QUERIES["claim_job"], {...})
+
+The workspace is set transaction-locally, so it cannot survive into the next borrower of the connection, and every
+policy of row-level security reads it. A transaction without a workspace sees no tenant's rows. psycopg's errors are
+translated here, and only here, into ours; their texts may hold values of rows and are never passed on.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from worker.errors import BadRequest, CrmSyncError, Misconfigured, Unavailable
+
+Row = dict[str, Any]
+Connection = psycopg.Connection[Row]
+
+_SESSION_OPTIONS = (
+    "-c statement_timeout=60s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+)
+_CALLER_MISTAKES = "CS"
+"""First letters of the SQLSTATEs that `crm_sync.enqueue` raises for a caller's mistake."""
+
+
+class Database:
+    """A pool of connections of one login. Threads share it; a forked child must make its own."""
+
+    def __init__(
+        self, url: str, *, max_size: int = 10, timeout_s: float = 10.0, name: str = "crm-sync", check: bool = True
+    ) -> None:
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            connection_class=psycopg.Connection[Row],
+            kwargs={
+                "row_factory": dict_row,
+                "autocommit": True,
+                "options": _SESSION_OPTIONS,
+                "application_name": name,
+                "connect_timeout": 5,
+                "prepare_threshold": 3,
+            },
+            min_size=0 if max_size == 1 else 1,
+            max_size=max_size,
+            max_lifetime=1800,
+            timeout=timeout_s,
+            reconnect_timeout=0,
+            check=ConnectionPool.check_connection if check else None,
+            reset=_forget_settings,
+            open=False,
+            name=name,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self, workspace: str | None = None) -> Iterator[Connection]:
+        """A transaction; it commits at the end of the block and rolls back on any exception.
+
+        Raises:
+            Unavailable: the server cannot be reached, or went away. Whether the transaction was committed is then
+                unknown if the block itself had ended.
+            Misconfigured: the schema or a privilege is missing.
+            BadRequest: `crm_sync.enqueue` refused its arguments.
+        """
+        with translated_errors():
+            self._pool.open()
+            with self._pool.connection() as connection, connection.transaction():
+                if workspace is not None:
+                    connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
+                yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A connection in autocommit mode, for single statements without a tenant (a beat) and for LISTEN."""
+        with translated_errors():
+            self._pool.open()
+            with self._pool.connection() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+
+def enter_workspace(connection: Connection, workspace: str) -> None:
+    """Switch the running transaction to another workspace (revocation reaches siblings in several)."""
+    connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
+
+
+def _forget_settings(connection: Connection) -> None:
+    connection.execute("RESET ALL")
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Translate psycopg's errors into ours, without their texts."""
+    try:
+        yield
+    except (PoolTimeout, psycopg.OperationalError, pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow) as error:
+        raise _explain(error) from None
+    except psycopg.Error as error:
+        raise _explain(error) from None
+
+
+def _explain(error: psycopg.Error | PoolTimeout) -> CrmSyncError:
+    state = getattr(error, "sqlstate", None) or ""
+    if state.startswith(_CALLER_MISTAKES):
+        diagnosis = error.diag if isinstance(error, psycopg.Error) else None
+        text = (diagnosis.message_primary or "refused") if diagnosis else "refused"
+        hint = f" {diagnosis.message_hint}" if diagnosis and diagnosis.message_hint else ""
+        return BadRequest(text.removeprefix("crm_sync: ") + "." + hint)
+    match error:
+        case pg.InvalidSchemaName() | pg.UndefinedTable() | pg.UndefinedFunction() | pg.UndefinedColumn():
+            return Misconfigured("The database lacks a part of our schema. Run `crm-sync migrate`.")
+        case pg.InsufficientPrivilege():
+            return Misconfigured(
+                f"This login may not do that in the database ({_place(error)}). Run `crm-sync migrate`, and check that the "
+                "URL of each role names its own login (`crm-sync doctor`)."
+            )
+        case pg.InvalidPassword() | pg.InvalidAuthorizationSpecification() | pg.InvalidCatalogName():
+            return Misconfigured(
+                "Postgres refused the login. Check the user, password and database in CRM_SYNC_DATABASE_URL*."
+            )
+        case psycopg.OperationalError() | PoolTimeout() | psycopg.InterfaceError():
+            if isinstance(error, psycopg.OperationalError) and "authentication failed" in str(error):
+                return Misconfigured("Postgres refused the password. Check CRM_SYNC_DATABASE_URL*.")
+            name = type(error).__name__
+            return Unavailable(f"Postgres cannot be reached or ended the work ({name}). It is tried again by itself.")
+        case _:
+            return DatabaseFault(f"Postgres refused a statement: {type(error).__name__} {state} {_place(error)}")
+
+
+def _place(error: psycopg.Error) -> str:
+    parts = (error.diag.table_name, error.diag.column_name, error.diag.constraint_name)
+    return ", ".join(part for part in parts if part) or "no place given"
+
+
+class DatabaseFault(CrmSyncError):
+    """A statement of ours was wrong: a bug, told by its SQLSTATE and place, never by the values in it."""
+
+    reason = "database_fault"

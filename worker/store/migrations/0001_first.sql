@@ -1,0 +1,642 @@
+-- The first schema: the ledger, connections and their grants, documents, the feed, the audit chain.
+--
+-- Logins (made by `crm-sync migrate --create-logins`, or by your own hand, before this runs):
+--   crm_sync_worker     reads and writes one workspace at a time, named by the transaction-local
+--                       setting crm_sync.workspace
+--   crm_sync_crm        asks for work, reads the feed and the records, one workspace at a time
+--   crm_sync_scheduler  sees ids, states and times of all workspaces, and nothing else
+-- Whoever runs this file owns the tables; row-level security is forced on the owner too, who has a policy of
+-- its own and is used for migrations only.
+--
+-- In every policy the setting is read inside a sub-select, so that it is evaluated once a statement and not once
+-- a row. An empty setting (what Postgres leaves behind after a transaction-local one) is no workspace.
+
+CREATE SCHEMA IF NOT EXISTS crm_sync;
+REVOKE ALL ON SCHEMA crm_sync FROM PUBLIC;
+GRANT USAGE ON SCHEMA crm_sync TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;
+
+-- ---------------------------------------------------------------------------------------- workspaces
+
+CREATE TABLE crm_sync.workspace (
+    workspace_id   text PRIMARY KEY
+        CONSTRAINT workspace_id_is_plain CHECK (workspace_id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'),
+    default_region text NOT NULL DEFAULT 'US' CONSTRAINT region_is_iso CHECK (default_region ~ '^[A-Z]{2}$'),
+    created_at     timestamptz NOT NULL DEFAULT now()
+);
+
+-- ------------------------------------------------------------------------------- connections, consent
+
+CREATE TABLE crm_sync.connection (
+    workspace_id    text NOT NULL REFERENCES crm_sync.workspace,
+    connection_id   uuid NOT NULL DEFAULT gen_random_uuid(),
+    provider        text NOT NULL,
+    state           text NOT NULL DEFAULT 'connecting'
+        CONSTRAINT connection_state_is_known CHECK (state IN
+            ('connecting', 'active', 'reconnect_needed', 'blocked_by_admin', 'disconnected', 'deleting')),
+    state_reason    text,
+    state_since     timestamptz NOT NULL DEFAULT now(),
+    epoch           bigint NOT NULL DEFAULT 1,      -- moves on at every stop; gates and pages check it
+    account_mac     bytea,                          -- HMAC of (provider, project, subject) under the deployment key
+    purposes        text[] NOT NULL DEFAULT '{}',
+    scopes          text[] NOT NULL DEFAULT '{}',   -- what was granted, not what was asked
+    policy_version  text NOT NULL,
+    agreed_by       text NOT NULL,                  -- the CRM's id of who agreed; never an address
+    agreed_at       timestamptz NOT NULL DEFAULT now(),
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, connection_id)
+);
+-- One account is connected once to a workspace through one connector.
+CREATE UNIQUE INDEX connection_is_one_per_account
+    ON crm_sync.connection (workspace_id, provider, account_mac)
+    WHERE account_mac IS NOT NULL AND state NOT IN ('disconnected', 'deleting');
+
+-- Grants of one person to one provider project, in any workspace: the one table that names no tenant's secret and
+-- is read across workspaces, so that only the last of them to go revokes at the provider.
+CREATE TABLE crm_sync.sibling (
+    account_mac    bytea NOT NULL,
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    PRIMARY KEY (account_mac, workspace_id, connection_id)
+);
+
+CREATE TABLE crm_sync.consent_request (
+    workspace_id    text NOT NULL REFERENCES crm_sync.workspace,
+    request_id      uuid NOT NULL DEFAULT gen_random_uuid(),
+    connection_id   uuid NOT NULL,
+    state_mac       bytea NOT NULL,                 -- HMAC of the `state` parameter; the parameter itself is not kept
+    sealed_verifier bytea NOT NULL,                 -- PKCE verifier, under the grant key
+    purposes        text[] NOT NULL,
+    scopes          text[] NOT NULL,
+    policy_version  text NOT NULL,
+    agreed_by       text NOT NULL,
+    redirect_uri    text NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    expires_at      timestamptz NOT NULL,
+    used_at         timestamptz,
+    PRIMARY KEY (workspace_id, request_id),
+    UNIQUE (workspace_id, state_mac),
+    FOREIGN KEY (workspace_id, connection_id) REFERENCES crm_sync.connection ON DELETE CASCADE
+);
+
+CREATE TABLE crm_sync.oauth_grant (
+    workspace_id       text NOT NULL,
+    connection_id      uuid NOT NULL,
+    token_version      bigint NOT NULL DEFAULT 1,   -- bound into the seal: an old value put back does not open
+    sealed_tokens      bytea,                       -- NULL once the grant key is shredded
+    lifetime           interval,                    -- of the access token, as the provider last said
+    expires_at         timestamptz,                 -- of the access token
+    refresh_expires_at timestamptz,                 -- of the refresh token, where the provider says
+    refreshed_at       timestamptz NOT NULL DEFAULT now(),
+    lease_owner        uuid,                        -- who refreshes now
+    lease_epoch        bigint NOT NULL DEFAULT 0,
+    lease_until        timestamptz,
+    attempt_id         uuid,                        -- the journal of the last refresh: about to send …
+    attempt_version    bigint,                      -- … from this token version …
+    attempt_at         timestamptz,                 -- … at this time …
+    attempt_answer     text,                        -- … and what came back; NULL means that nobody knows
+    PRIMARY KEY (workspace_id, connection_id),
+    FOREIGN KEY (workspace_id, connection_id) REFERENCES crm_sync.connection ON DELETE CASCADE
+);
+
+-- ----------------------------------------------------------------------------------- wrapped data keys
+-- The only table that may live in another database (CRM_SYNC_KEYS_URL), hence no foreign keys.
+
+CREATE TABLE crm_sync.data_key (
+    key_id         uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    workspace_id   text NOT NULL,                   -- '' for a key of the deployment
+    connection_id  uuid,                            -- NULL for a key of the workspace
+    purpose        text NOT NULL CONSTRAINT key_purpose_is_known
+        CHECK (purpose IN ('grant', 'records', 'index', 'sibling', 'intake', 'asset')),
+    keyring        text NOT NULL CONSTRAINT keyring_is_known CHECK (keyring IN ('grant', 'records')),
+    kek_id         text NOT NULL,                   -- which key-encryption key wrapped it
+    wrapped        bytea,                           -- NULL once shredded
+    public_key     bytea,                           -- for `intake` only
+    seals          bigint NOT NULL DEFAULT 0,       -- replaced at 2^31
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    retired_at     timestamptz,                     -- opens, but seals no more
+    shredded_at    timestamptz
+);
+CREATE UNIQUE INDEX data_key_is_one_in_use ON crm_sync.data_key
+    (workspace_id, connection_id, purpose) NULLS NOT DISTINCT WHERE retired_at IS NULL AND shredded_at IS NULL;
+-- Serves `keys status` and rotation: which data keys does a key-encryption key still wrap?
+CREATE INDEX data_key_by_kek ON crm_sync.data_key (keyring, kek_id) WHERE wrapped IS NOT NULL;
+
+-- ------------------------------------------------------------------------------------- streams, parts
+
+CREATE TABLE crm_sync.stream (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    purpose        text,
+    state          text NOT NULL DEFAULT 'active'
+        CONSTRAINT stream_state_is_known CHECK (state IN ('active', 'missing_scope', 'off')),
+    state_reason   text,
+    every          interval NOT NULL,
+    lane           text NOT NULL DEFAULT 'backfill', -- `sync` once the first pass is done
+    next_run_at    timestamptz,                     -- NULL: not planned (stopped, or being run)
+    synced_at      timestamptz,
+    full_pass_wanted boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (workspace_id, connection_id, stream),
+    FOREIGN KEY (workspace_id, connection_id) REFERENCES crm_sync.connection ON DELETE CASCADE
+);
+-- Serves the planner: which streams are due?
+CREATE INDEX stream_due ON crm_sync.stream (next_run_at) WHERE state = 'active' AND next_run_at IS NOT NULL;
+
+CREATE TABLE crm_sync.part (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    part_key       bytea NOT NULL,                  -- HMAC of the provider's id
+    sealed_key     bytea,                           -- the provider's id and label
+    sealed_cursor  bytea,
+    page_number    bigint NOT NULL DEFAULT 0,       -- pages ever committed; a page names the number it follows
+    pass_id        bigint NOT NULL DEFAULT 0,       -- counts full passes
+    in_full_pass   boolean NOT NULL DEFAULT false,
+    normaliser     smallint,                        -- of the pass that the cursor belongs to
+    full_pass_at   timestamptz,
+    synced_at      timestamptz,
+    error_reason   text,
+    error_at       timestamptz,
+    seen           bigint NOT NULL DEFAULT 0,
+    saved          bigint NOT NULL DEFAULT 0,
+    unchanged      bigint NOT NULL DEFAULT 0,
+    deleted        bigint NOT NULL DEFAULT 0,
+    repeated       bigint NOT NULL DEFAULT 0,
+    skipped        bigint NOT NULL DEFAULT 0,
+    refused        bigint NOT NULL DEFAULT 0,
+    swept          bigint NOT NULL DEFAULT 0,       -- deletions found by a sweep, which no page showed
+    CONSTRAINT counters_add_up
+        CHECK (seen = saved + unchanged + deleted + repeated + skipped + refused),
+    PRIMARY KEY (workspace_id, connection_id, stream, part_key),
+    FOREIGN KEY (workspace_id, connection_id, stream) REFERENCES crm_sync.stream ON DELETE CASCADE
+);
+
+-- ------------------------------------------------------------------------------------------ documents
+-- No foreign keys from here on down: a page's transaction holds the connection's row by (workspace, id, epoch) FOR
+-- SHARE, and a check for each of a thousand rows would cost as much as writing them.
+
+CREATE TABLE crm_sync.document (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    document_key   bytea NOT NULL,                  -- HMAC of the provider's id
+    part_key       bytea NOT NULL,
+    kind           text NOT NULL,
+    digest         bytea NOT NULL,                  -- HMAC of the normal form and the normaliser's version
+    sealed         bytea NOT NULL,
+    blind          bytea[] NOT NULL DEFAULT '{}',   -- its rows in blind_index, which are deleted with it
+    pass_id        bigint NOT NULL,                 -- the full pass that last wrote it
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    expires_at     timestamptz,                     -- by the shorter of the provider's and the workspace's rule
+    rule           text,                            -- which rule set it
+    PRIMARY KEY (workspace_id, connection_id, stream, document_key)
+);
+-- Serves the sweep at the end of a full pass and the count of a part.
+CREATE INDEX document_by_part ON crm_sync.document (workspace_id, connection_id, stream, part_key, pass_id);
+-- Serves the sweep of what is due.
+CREATE INDEX document_due ON crm_sync.document (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Lookups by a person's address or number. `value` is a version byte and an HMAC with the workspace's key.
+CREATE TABLE crm_sync.blind_index (
+    workspace_id   text NOT NULL,
+    value          bytea NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    document_key   bytea NOT NULL,
+    PRIMARY KEY (workspace_id, value, connection_id, stream, document_key)
+);
+
+-- What a full pass saw and found unchanged; what it wrote carries the pass's number itself.
+CREATE TABLE crm_sync.pass_seen (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    part_key       bytea NOT NULL,
+    pass_id        bigint NOT NULL,
+    document_key   bytea NOT NULL,
+    PRIMARY KEY (workspace_id, connection_id, stream, part_key, pass_id, document_key)
+);
+
+CREATE TABLE crm_sync.quarantine (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    part_key       bytea NOT NULL,
+    document_key   bytea NOT NULL,
+    reason         text NOT NULL,                   -- an error's slug
+    detail         text NOT NULL DEFAULT '',        -- where in the record, never what it said
+    first_at       timestamptz NOT NULL DEFAULT now(),
+    last_at        timestamptz NOT NULL DEFAULT now(),
+    times          integer NOT NULL DEFAULT 1,
+    PRIMARY KEY (workspace_id, connection_id, stream, document_key)
+);
+
+-- A mass deletion that waits for a word, or for seven days.
+CREATE TABLE crm_sync.deletion_hold (
+    workspace_id   text NOT NULL,
+    hold_id        bigint GENERATED ALWAYS AS IDENTITY,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    part_key       bytea NOT NULL,
+    state          text NOT NULL DEFAULT 'open'
+        CONSTRAINT hold_state_is_known CHECK (state IN ('open', 'approved', 'rejected', 'applied')),
+    part_total     bigint NOT NULL,                 -- what the part held when the hold was opened
+    opened_at      timestamptz NOT NULL DEFAULT now(),
+    applies_at     timestamptz NOT NULL DEFAULT now() + interval '7 days',
+    decided_at     timestamptz,
+    decided_by     text,
+    PRIMARY KEY (workspace_id, hold_id)
+);
+CREATE UNIQUE INDEX deletion_hold_is_one_per_part
+    ON crm_sync.deletion_hold (workspace_id, connection_id, stream, part_key) WHERE state = 'open';
+-- Serves the planner: which holds apply by themselves?
+CREATE INDEX deletion_hold_due ON crm_sync.deletion_hold (applies_at) WHERE state = 'open';
+
+CREATE TABLE crm_sync.deletion_hold_item (
+    workspace_id   text NOT NULL,
+    hold_id        bigint NOT NULL,
+    document_key   bytea NOT NULL,
+    PRIMARY KEY (workspace_id, hold_id, document_key),
+    FOREIGN KEY (workspace_id, hold_id) REFERENCES crm_sync.deletion_hold ON DELETE CASCADE
+);
+
+-- ----------------------------------------------------------------------------------------------- feed
+-- Positions are dense per workspace: the head is locked late in the transaction that announces.
+
+CREATE TABLE crm_sync.feed_head (
+    workspace_id   text PRIMARY KEY,
+    position       bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+CREATE TABLE crm_sync.feed_entry (
+    workspace_id   text NOT NULL,
+    position       bigint NOT NULL,
+    at             timestamptz NOT NULL DEFAULT now(),
+    event          text NOT NULL,                   -- a code from worker.store.feed.Event
+    connection_id  uuid,
+    stream         text,
+    document_key   bytea,
+    details        jsonb,                           -- codes and numbers only
+    PRIMARY KEY (workspace_id, position)
+);
+
+CREATE TABLE crm_sync.feed_reader (
+    reader         text NOT NULL,
+    workspace_id   text NOT NULL,
+    position       bigint NOT NULL,
+    read_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (reader, workspace_id)
+);
+
+-- -------------------------------------------------------------------------------------- audit, receipts
+
+CREATE TABLE crm_sync.audit_head (
+    workspace_id   text PRIMARY KEY,
+    seq            bigint NOT NULL,
+    hash           bytea NOT NULL
+);
+
+CREATE TABLE crm_sync.audit (
+    workspace_id   text NOT NULL,
+    seq            bigint NOT NULL,
+    at             timestamptz NOT NULL,
+    actor          text NOT NULL,
+    action         text NOT NULL,
+    reason         text NOT NULL,
+    details        jsonb NOT NULL,                  -- ids and codes; subjects only as salted commitments
+    previous_hash  bytea NOT NULL,
+    hash           bytea NOT NULL,
+    PRIMARY KEY (workspace_id, seq)
+);
+
+CREATE TABLE crm_sync.receipt (
+    workspace_id   text NOT NULL,
+    receipt_id     uuid NOT NULL DEFAULT gen_random_uuid(),
+    connection_id  uuid,
+    kind           text NOT NULL,
+    at             timestamptz NOT NULL DEFAULT now(),
+    body           jsonb NOT NULL,
+    PRIMARY KEY (workspace_id, receipt_id)
+);
+
+-- ------------------------------------------------------------------------------------------ the ledger
+
+CREATE TABLE crm_sync.process (
+    process_id     uuid PRIMARY KEY,
+    pool           text NOT NULL,
+    lanes          text[] NOT NULL,
+    threads        integer NOT NULL,
+    host           text NOT NULL,
+    pid            integer NOT NULL,
+    started_at     timestamptz NOT NULL DEFAULT now(),
+    beat_at        timestamptz NOT NULL DEFAULT now(),
+    stopping       boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 50);
+
+CREATE TABLE crm_sync.job_kind (
+    kind           text PRIMARY KEY,
+    lane           text NOT NULL,
+    crm_may_ask    boolean NOT NULL,
+    needs_sealed   boolean NOT NULL DEFAULT false,
+    needs_connection boolean NOT NULL DEFAULT false
+);
+INSERT INTO crm_sync.job_kind (kind, lane, crm_may_ask, needs_sealed, needs_connection) VALUES
+    ('ping',             'interactive', true,  false, false),
+    ('start_connect',    'interactive', true,  false, false),
+    ('complete_connect', 'interactive', true,  true,  false),
+    ('sync_stream',      'sync',        true,  false, true),
+    ('disconnect',       'privacy',     true,  false, true),
+    ('purge_connection', 'privacy',     false, false, true),
+    ('decide_deletions', 'interactive', true,  false, false),
+    ('refresh_grant',    'upkeep',      false, false, true);
+
+CREATE TABLE crm_sync.job (
+    workspace_id   text NOT NULL REFERENCES crm_sync.workspace,
+    job_id         bigint GENERATED ALWAYS AS IDENTITY,
+    kind           text NOT NULL,
+    lane           text NOT NULL CONSTRAINT lane_is_known
+        CHECK (lane IN ('interactive', 'privacy', 'sync', 'backfill', 'upkeep')),
+    state          text NOT NULL DEFAULT 'queued' CONSTRAINT job_state_is_known
+        CHECK (state IN ('parked', 'queued', 'admitted', 'running', 'done', 'failed', 'dead', 'cancelled')),
+    connection_id  uuid,
+    args           jsonb NOT NULL DEFAULT '{}',     -- plain ids and codes
+    sealed         bytea,                           -- HPKE to the intake key: codes, addresses
+    unique_key     text,                            -- at most one live job carries it
+    idempotency_key text,
+    again          boolean NOT NULL DEFAULT false,  -- asked for once more while it ran
+    run_at         timestamptz NOT NULL DEFAULT now(),
+    attempt        integer NOT NULL DEFAULT 0,      -- failures so far; a wait or a yield is none
+    deliveries     integer NOT NULL DEFAULT 0,      -- claims in a row that ended without an outcome
+    admitted_at    timestamptz,
+    rung_at        timestamptz,
+    lease_owner    uuid,
+    lease_epoch    bigint NOT NULL DEFAULT 0,
+    deadline_at    timestamptz,                     -- of this claim; the owner's beat is the other half of the lease
+    requests       bigint NOT NULL DEFAULT 0,       -- provider requests that its gate let through
+    last_request_at timestamptz,
+    progress       jsonb,                           -- numbers and codes
+    outcome        jsonb,                           -- likewise
+    sealed_outcome bytea,                           -- what is personal or secret of the outcome
+    reason         text,                            -- the error's slug, when failed, dead or parked
+    message        text,                            -- our own words; never a provider's
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    started_at     timestamptz,
+    finished_at    timestamptz,
+    PRIMARY KEY (workspace_id, job_id),
+    FOREIGN KEY (workspace_id, connection_id) REFERENCES crm_sync.connection ON DELETE CASCADE,
+    CONSTRAINT args_are_small CHECK (octet_length(args::text) <= 8192),
+    CONSTRAINT sealed_is_small CHECK (octet_length(sealed) <= 16384)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE UNIQUE INDEX job_unique_key_is_live_once ON crm_sync.job (workspace_id, unique_key)
+    WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running');
+CREATE UNIQUE INDEX job_idempotency_key_is_used_once ON crm_sync.job (workspace_id, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+-- Serves admission: the next job of each workspace in a lane.
+CREATE INDEX job_queued ON crm_sync.job (lane, workspace_id, run_at, job_id) WHERE state = 'queued';
+-- Serves waking: what was parked until now?
+CREATE INDEX job_parked ON crm_sync.job (run_at) WHERE state = 'parked';
+-- Serves the window (how many wait for a thread) and lost doorbells.
+CREATE INDEX job_admitted ON crm_sync.job (lane, rung_at) WHERE state = 'admitted';
+-- Serves reconciling dead owners, and the question whether a connection is still being worked on.
+CREATE INDEX job_running ON crm_sync.job (lease_owner) WHERE state = 'running';
+CREATE INDEX job_of_connection ON crm_sync.job (workspace_id, connection_id) WHERE connection_id IS NOT NULL;
+
+-- When a lane last served a workspace: least recently served goes first.
+CREATE TABLE crm_sync.served (
+    lane           text NOT NULL,
+    workspace_id   text NOT NULL,
+    served_at      timestamptz NOT NULL,
+    PRIMARY KEY (lane, workspace_id)
+) WITH (fillfactor = 50);
+
+-- ------------------------------------------------------------------------------ the walls between tenants
+
+DO $walls$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'document',
+        'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'feed_head', 'feed_entry',
+        'audit_head', 'audit', 'receipt', 'job', 'data_key', 'sibling', 'feed_reader', 'served']
+    LOOP
+        EXECUTE format('ALTER TABLE crm_sync.%I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE crm_sync.%I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY owner_migrates ON crm_sync.%I TO CURRENT_USER USING (true) WITH CHECK (true)', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'blind_index',
+        'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'feed_head', 'feed_entry',
+        'audit_head', 'audit', 'receipt', 'job']
+    LOOP
+        EXECUTE format($policy$
+            CREATE POLICY own_workspace ON crm_sync.%I TO crm_sync_worker, crm_sync_crm
+                USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')))
+                WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')))
+            $policy$, name);
+    END LOOP;
+END
+$walls$;
+
+-- What is due is unreadable from that moment on, swept or not.
+CREATE POLICY own_workspace ON crm_sync.document TO crm_sync_worker, crm_sync_crm
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
+           AND (expires_at IS NULL OR expires_at > now()))
+    WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
+
+CREATE POLICY own_keys ON crm_sync.data_key TO crm_sync_worker
+    USING (workspace_id IN ('', (SELECT current_setting('crm_sync.workspace', true))))
+    WITH CHECK (workspace_id IN ('', (SELECT current_setting('crm_sync.workspace', true))));
+CREATE POLICY own_keys_of_records ON crm_sync.data_key TO crm_sync_crm
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')) AND keyring = 'records');
+
+-- Across workspaces, but ids and digests only.
+CREATE POLICY all_workspaces ON crm_sync.sibling TO crm_sync_worker USING (true) WITH CHECK (true);
+CREATE POLICY all_workspaces ON crm_sync.feed_reader TO crm_sync_crm USING (true) WITH CHECK (true);
+CREATE POLICY all_heads ON crm_sync.feed_head FOR SELECT TO crm_sync_crm USING (true);
+CREATE POLICY all_workspaces ON crm_sync.served TO crm_sync_scheduler USING (true) WITH CHECK (true);
+CREATE POLICY ids_and_times ON crm_sync.job TO crm_sync_scheduler USING (true) WITH CHECK (true);
+CREATE POLICY ids_and_times ON crm_sync.stream TO crm_sync_scheduler USING (true) WITH CHECK (true);
+CREATE POLICY ids_and_times ON crm_sync.connection FOR SELECT TO crm_sync_scheduler USING (true);
+CREATE POLICY ids_and_times ON crm_sync.oauth_grant FOR SELECT TO crm_sync_scheduler USING (true);
+CREATE POLICY ids_and_times ON crm_sync.deletion_hold FOR SELECT TO crm_sync_scheduler USING (true);
+
+-- ------------------------------------------------------------------------------------------- privileges
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    crm_sync.connection, crm_sync.consent_request, crm_sync.oauth_grant, crm_sync.stream, crm_sync.part,
+    crm_sync.document, crm_sync.blind_index, crm_sync.pass_seen, crm_sync.quarantine,
+    crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.sibling, crm_sync.process, crm_sync.data_key
+    TO crm_sync_worker;
+GRANT SELECT ON crm_sync.workspace, crm_sync.job_kind TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;
+GRANT SELECT, INSERT, UPDATE ON crm_sync.job, crm_sync.feed_head, crm_sync.audit_head TO crm_sync_worker;
+GRANT SELECT, INSERT ON crm_sync.feed_entry, crm_sync.audit, crm_sync.receipt TO crm_sync_worker;
+
+GRANT INSERT ON crm_sync.workspace TO crm_sync_crm;
+GRANT SELECT ON
+    crm_sync.stream, crm_sync.document, crm_sync.blind_index, crm_sync.quarantine,
+    crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.feed_head, crm_sync.feed_entry, crm_sync.receipt
+    TO crm_sync_crm;
+GRANT SELECT (workspace_id, connection_id, provider, state, state_reason, state_since, epoch, purposes, scopes,
+              policy_version, agreed_by, agreed_at, created_at) ON crm_sync.connection TO crm_sync_crm;
+GRANT SELECT (workspace_id, connection_id, stream, part_key, sealed_key, page_number, pass_id, in_full_pass, full_pass_at,
+              synced_at, error_reason, error_at, seen, saved, unchanged, deleted, repeated, skipped, refused, swept)
+    ON crm_sync.part TO crm_sync_crm;
+GRANT SELECT (workspace_id, job_id, kind, lane, state, connection_id, args, unique_key, run_at, attempt, deliveries,
+              requests, last_request_at, progress, outcome, sealed_outcome, reason, message, created_at, started_at,
+              finished_at) ON crm_sync.job TO crm_sync_crm;
+GRANT SELECT (key_id, workspace_id, connection_id, purpose, keyring, kek_id, wrapped, retired_at, shredded_at)
+    ON crm_sync.data_key TO crm_sync_crm;
+GRANT SELECT, INSERT, UPDATE, DELETE ON crm_sync.feed_reader TO crm_sync_crm;
+GRANT SELECT, INSERT ON crm_sync.audit TO crm_sync_crm;
+GRANT SELECT, INSERT, UPDATE ON crm_sync.audit_head TO crm_sync_crm;
+
+GRANT SELECT (workspace_id, job_id, kind, lane, state, connection_id, unique_key, run_at, deliveries, admitted_at, rung_at,
+              lease_owner, lease_epoch, deadline_at, attempt, created_at, started_at, finished_at)
+    ON crm_sync.job TO crm_sync_scheduler;
+GRANT UPDATE (state, run_at, lane, admitted_at, rung_at, lease_owner, lease_epoch, deadline_at)
+    ON crm_sync.job TO crm_sync_scheduler;
+GRANT INSERT (workspace_id, kind, lane, connection_id, args, unique_key, run_at) ON crm_sync.job TO crm_sync_scheduler;
+GRANT SELECT (workspace_id, connection_id, stream, state, every, lane, next_run_at, synced_at)
+    ON crm_sync.stream TO crm_sync_scheduler;
+GRANT UPDATE (next_run_at) ON crm_sync.stream TO crm_sync_scheduler;
+GRANT SELECT (workspace_id, connection_id, state, epoch) ON crm_sync.connection TO crm_sync_scheduler;
+GRANT SELECT (workspace_id, connection_id, expires_at, refresh_expires_at, refreshed_at)
+    ON crm_sync.oauth_grant TO crm_sync_scheduler;
+GRANT SELECT (workspace_id, hold_id, connection_id, state, applies_at) ON crm_sync.deletion_hold TO crm_sync_scheduler;
+GRANT SELECT, INSERT, UPDATE, DELETE ON crm_sync.served TO crm_sync_scheduler;
+GRANT SELECT, DELETE ON crm_sync.process TO crm_sync_scheduler;
+
+-- -------------------------------------------------------------------------------------- the CRM's door
+
+-- Asks for work inside the caller's own transaction; the job exists if that transaction commits.
+-- It runs as the owner because the CRM's login may not write to the ledger by any other way: the one listed
+-- exception to the rule that nothing here is SECURITY DEFINER.
+--
+-- Returns the job's id. An idempotency key used before gives the job of that time; a job that is alive for the same
+-- connection, kind and stream is joined rather than doubled (asked for again if it already runs).
+CREATE FUNCTION crm_sync.enqueue(
+    kind text, workspace text, args jsonb DEFAULT '{}', sealed bytea DEFAULT NULL, idempotency_key text DEFAULT NULL,
+    run_at timestamptz DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $enqueue$
+DECLARE
+    rule         crm_sync.job_kind%ROWTYPE;
+    known        crm_sync.connection%ROWTYPE;
+    wanted       uuid;
+    key          text;
+    at           timestamptz := coalesce(enqueue.run_at, now());
+    found_id     bigint;
+BEGIN
+    SELECT * INTO rule FROM crm_sync.job_kind k WHERE k.kind = enqueue.kind;
+    IF NOT FOUND OR NOT rule.crm_may_ask THEN
+        RAISE EXCEPTION 'crm_sync: there is no job kind «%» that the CRM may ask for', enqueue.kind
+            USING ERRCODE = 'CS001', HINT = 'Kinds: ' || (SELECT string_agg(k.kind, ', ' ORDER BY k.kind)
+                FROM crm_sync.job_kind k WHERE k.crm_may_ask);
+    END IF;
+    PERFORM 1 FROM crm_sync.workspace w WHERE w.workspace_id = enqueue.workspace;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'crm_sync: there is no workspace «%»', enqueue.workspace
+            USING ERRCODE = 'CS002', HINT = 'Register it first: INSERT INTO crm_sync.workspace (workspace_id) …';
+    END IF;
+    IF jsonb_typeof(enqueue.args) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'crm_sync: args must be a JSON object' USING ERRCODE = 'CS003';
+    END IF;
+    IF rule.needs_sealed AND enqueue.sealed IS NULL THEN
+        RAISE EXCEPTION 'crm_sync: a job of kind «%» carries secrets; pass them in sealed', enqueue.kind
+            USING ERRCODE = 'CS004', HINT = 'Seal with HPKE to crm_sync.intake_key(), or use worker.client.';
+    END IF;
+    IF enqueue.args ? 'connection_id' THEN
+        BEGIN
+            wanted := (enqueue.args->>'connection_id')::uuid;
+        EXCEPTION WHEN invalid_text_representation THEN
+            RAISE EXCEPTION 'crm_sync: args.connection_id is no connection id' USING ERRCODE = 'CS003';
+        END;
+        SELECT * INTO known FROM crm_sync.connection c
+            WHERE c.workspace_id = enqueue.workspace AND c.connection_id = wanted;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'crm_sync: workspace «%» has no connection %', enqueue.workspace, wanted
+                USING ERRCODE = 'CS005', HINT = 'See `crm-sync connections`.';
+        END IF;
+    ELSIF rule.needs_connection THEN
+        RAISE EXCEPTION 'crm_sync: a job of kind «%» needs args.connection_id', enqueue.kind USING ERRCODE = 'CS003';
+    END IF;
+    IF enqueue.kind = 'sync_stream' THEN
+        PERFORM 1 FROM crm_sync.stream s WHERE s.workspace_id = enqueue.workspace AND s.connection_id = wanted
+            AND s.stream = enqueue.args->>'stream';
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'crm_sync: connection % has no stream «%»', wanted, enqueue.args->>'stream'
+                USING ERRCODE = 'CS006', HINT = 'Streams: ' || coalesce((SELECT string_agg(s.stream, ', ' ORDER BY s.stream)
+                    FROM crm_sync.stream s WHERE s.workspace_id = enqueue.workspace AND s.connection_id = wanted), 'none yet');
+        END IF;
+        key := 'sync_stream:' || wanted || ':' || (enqueue.args->>'stream');
+    ELSIF rule.needs_connection THEN
+        key := enqueue.kind || ':' || wanted;
+    END IF;
+
+    IF enqueue.idempotency_key IS NOT NULL THEN
+        SELECT j.job_id INTO found_id FROM crm_sync.job j
+            WHERE j.workspace_id = enqueue.workspace AND j.idempotency_key = enqueue.idempotency_key;
+        IF FOUND THEN
+            RETURN found_id;
+        END IF;
+    END IF;
+    LOOP
+        BEGIN
+            INSERT INTO crm_sync.job AS j
+                (workspace_id, kind, lane, state, connection_id, args, sealed, unique_key, idempotency_key, run_at)
+            VALUES (enqueue.workspace, rule.kind, rule.lane, CASE WHEN at > now() THEN 'parked' ELSE 'queued' END,
+                    wanted, enqueue.args, enqueue.sealed, key, enqueue.idempotency_key, at)
+            ON CONFLICT (workspace_id, unique_key)
+                WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running')
+            DO UPDATE SET
+                again = j.again OR j.state = 'running',
+                args = CASE WHEN j.state = 'running' THEN j.args ELSE j.args || excluded.args END,
+                lane = CASE WHEN j.state = 'running' THEN j.lane ELSE excluded.lane END,
+                state = CASE WHEN j.state = 'parked' AND excluded.run_at <= now() AND j.reason IS NULL
+                             THEN 'queued' ELSE j.state END,
+                run_at = least(j.run_at, excluded.run_at)
+            RETURNING j.job_id INTO found_id;
+            RETURN found_id;
+        EXCEPTION WHEN unique_violation THEN
+            -- Another transaction used the same idempotency key in the meantime.
+            SELECT j.job_id INTO found_id FROM crm_sync.job j
+                WHERE j.workspace_id = enqueue.workspace AND j.idempotency_key = enqueue.idempotency_key;
+            IF FOUND THEN
+                RETURN found_id;
+            END IF;
+        END;
+    END LOOP;
+END
+$enqueue$;
+REVOKE ALL ON FUNCTION crm_sync.enqueue(text, text, jsonb, bytea, text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION crm_sync.enqueue(text, text, jsonb, bytea, text, timestamptz) TO crm_sync_crm, crm_sync_worker;
+
+-- The public half of the intake key (X25519), to which the CRM seals what a job must carry in secret.
+CREATE TABLE crm_sync.intake (
+    key_id      uuid PRIMARY KEY,
+    public_key  bytea NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    retired_at  timestamptz
+);
+GRANT SELECT, INSERT, UPDATE ON crm_sync.intake TO crm_sync_worker;
+GRANT SELECT ON crm_sync.intake TO crm_sync_crm;
+CREATE FUNCTION crm_sync.intake_key(OUT key_id uuid, OUT public_key bytea)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $intake$
+    SELECT i.key_id, i.public_key FROM crm_sync.intake i WHERE i.retired_at IS NULL ORDER BY i.created_at DESC LIMIT 1
+$intake$;
+REVOKE ALL ON FUNCTION crm_sync.intake_key() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION crm_sync.intake_key() TO crm_sync_crm, crm_sync_worker;
+
+-- The workspaces whose head is past a reader's position.
+CREATE FUNCTION crm_sync.feed_news(reader text)
+RETURNS TABLE (workspace_id text, read_position bigint, head bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $news$
+    SELECT h.workspace_id, coalesce(r.position, 0), h.position
+    FROM crm_sync.feed_head h
+    LEFT JOIN crm_sync.feed_reader r ON r.workspace_id = h.workspace_id AND r.reader = feed_news.reader
+    WHERE h.position > coalesce(r.position, 0)
+    ORDER BY h.workspace_id
+$news$;
+REVOKE ALL ON FUNCTION crm_sync.feed_news(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION crm_sync.feed_news(text) TO crm_sync_crm;

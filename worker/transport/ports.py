@@ -1,0 +1,142 @@
+"""The two questions that the transport asks upward, and the facts about a provider that it needs.
+
+A `Gate` answers «may this request start?», a `TokenSource` answers «with which token?». Jobs fill both; tests
+fill them with small objects of their own. The transport knows nothing of connections, leases or the vault.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, Self
+
+
+class Secret:
+    """Text that must not be shown: `repr`, `str` and pickling refuse to give it away. `reveal()` gives it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself: call it at the last moment, and never keep what it returns."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        raise TypeError("a Secret is not pickled")
+
+
+class Gate(Protocol):
+    """Answers whether a request may start, at the very last step before it is sent (P2)."""
+
+    def open(self) -> None:
+        """Return if the request may start now.
+
+        Raises:
+            ConnectionStopped: the connection's epoch moved on.
+            LeaseLost: another worker holds the job.
+            Unavailable: the answer could not be had, which means no.
+        """
+
+
+class TokenSource(Protocol):
+    """Gives the access token of one grant."""
+
+    def token(self) -> Secret:
+        """The token to send, refreshed if it is due.
+
+        Raises:
+            ConsentGone: the provider said that this person must consent again.
+            AdminBlocked: an administrator does not allow the app.
+            Misconfigured: the provider does not know our client or its secret.
+            RunAgainLater: the token endpoint or the vault cannot be reached.
+        """
+
+    def refused(self, token: Secret) -> None:
+        """Tell that the provider answered 401 to `token`, so that the next `token()` is a newer one."""
+
+
+class BudgetScope(StrEnum):
+    """Whose share a budget is."""
+
+    APP = "app"
+    USER = "user"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A limit that a provider publishes: at most `limit` units in any `window`. `setting` may override the limit.
+
+    `limit` is in the provider's own units (quota units, requests). `source` is where the figure is from.
+    """
+
+    name: str
+    scope: BudgetScope
+    limit: int
+    window: timedelta
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one request takes from one budget, in that budget's units."""
+
+    budget: str
+    units: int = 1
+
+
+class Rotation(StrEnum):
+    """What a provider does with refresh tokens, which decides what a lost reply means (P6)."""
+
+    NONE = "none"
+    """The old refresh token goes on working; a lost reply is repaired by asking again."""
+    GRACE = "grace"
+    """The old one works for a while after a rotation; one quick repetition repairs a lost reply."""
+    STRICT = "strict"
+    """The old one dies at once; a lost reply ends as `reconnect_needed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthFacts:
+    """How a provider's OAuth works. URLs always name the real hosts; the transport routes them."""
+
+    authorize_url: str
+    token_url: str
+    revoke_url: str | None
+    userinfo_url: str | None
+    issuer: str | None
+    jwks_url: str | None
+    identity_scopes: tuple[str, ...]
+    authorize_params: tuple[tuple[str, str], ...]
+    rotation: Rotation
+    revoke_ends_siblings: bool
+    default_lifetime: timedelta
+    consent_gone_codes: frozenset[str]
+    admin_blocked_codes: frozenset[str]
+    misconfigured_codes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """Our registration at a provider. `project` names what siblings are counted over."""
+
+    client_id: str
+    client_secret: Secret
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryHint:
+    """What a refusal said of time: `until` where the provider named a moment."""
+
+    until: datetime | None
