@@ -213,12 +213,15 @@ class Page:
     `cursor` is where the part resumes once this page is committed; opaque to all but its connector. `more` says
     that this run has further pages. `covers` names a scope that is held whole once a page with `more=False`
     comes (`FULL_PASS`), or that this page holds whole (a slice). `not_before` parks the job until then.
-    `skipped` counts items that the provider sent and that are deliberately not ours (a spam label, say).
+    `present` names records that the provider still lists and whose content need not be read again, because
+    `Session.known` said that we hold them and they never change. `skipped` counts items that the provider sent and
+    that are deliberately not ours (a spam label, say). A key stands in one of the lists only.
     """
 
     records: tuple[Record, ...] = ()
     tombstones: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()
+    present: tuple[str, ...] = ()
     cursor: bytes = b""
     more: bool = False
     covers: str | None = None

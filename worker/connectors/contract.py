@@ -29,6 +29,9 @@ class Session(Protocol):
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""
 
+    def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:
+        """Those of `keys` that we hold in `part` already: for records that never change (a mail's text)."""
+
 
 PartsFinder = Callable[[Session], Iterable[Part]]
 PageSource = Callable[[Session, Part, bytes | None], Iterator[Page]]

@@ -152,6 +152,7 @@ CREATE TABLE crm_sync.part (
     page_number    bigint NOT NULL DEFAULT 0,       -- pages ever committed; a page names the number it follows
     pass_id        bigint NOT NULL DEFAULT 0,       -- counts full passes
     in_full_pass   boolean NOT NULL DEFAULT false,
+    sweeping       boolean NOT NULL DEFAULT false,  -- the pass is read; what it did not show is being deleted
     normaliser     smallint,                        -- of the pass that the cursor belongs to
     full_pass_at   timestamptz,
     synced_at      timestamptz,
@@ -184,8 +185,8 @@ CREATE TABLE crm_sync.document (
     kind           text NOT NULL,
     digest         bytea NOT NULL,                  -- HMAC of the normal form and the normaliser's version
     sealed         bytea NOT NULL,
-    blind          bytea[] NOT NULL DEFAULT '{}',   -- its rows in blind_index, which are deleted with it
-    pass_id        bigint NOT NULL,                 -- the full pass that last wrote it
+    blind          bytea NOT NULL DEFAULT '',       -- its values in blind_index, 16 bytes each, deleted with it
+    pass_id        bigint NOT NULL,                 -- the full pass that last wrote it; -1: kept by a person's word
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     expires_at     timestamptz,                     -- by the shorter of the provider's and the workspace's rule
@@ -197,7 +198,7 @@ CREATE INDEX document_by_part ON crm_sync.document (workspace_id, connection_id,
 -- Serves the sweep of what is due.
 CREATE INDEX document_due ON crm_sync.document (expires_at) WHERE expires_at IS NOT NULL;
 
--- Lookups by a person's address or number. `value` is a version byte and an HMAC with the workspace's key.
+-- Lookups by a person's address or number. `value` is a version byte and 15 bytes of an HMAC with the workspace's key.
 CREATE TABLE crm_sync.blind_index (
     workspace_id   text NOT NULL,
     value          bytea NOT NULL,

@@ -1,0 +1,161 @@
+"""Documents: sealed records, the lookups by which they are found, the notes of a full pass, the quarantine.
+
+Plain reads and writes over a transaction that the caller has opened for a workspace; it decides nothing and seals
+nothing. Keys, digests and lookup values are HMACs by the time they come here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from worker.store.database import Connection
+from worker.store.queries import load
+
+QUERIES = load("documents")
+BLIND_VALUE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """Names a stream of a connection of a workspace: what every statement here repeats."""
+
+    workspace: str
+    connection: UUID
+    stream: str
+
+    def arguments(self) -> dict[str, object]:
+        """The three as parameters."""
+        return {"workspace": self.workspace, "connection": self.connection, "stream": self.stream}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What we hold under a key: enough to see whether it changed. `blind` is its lookup values, 16 bytes each."""
+
+    digest: bytes
+    blind: bytes
+    pass_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedDocument:
+    """A document ready to be written."""
+
+    document_key: bytes
+    kind: str
+    digest: bytes
+    sealed: bytes
+    blind: bytes
+
+
+def blind_values(packed: bytes) -> list[bytes]:
+    """The lookup values in a packed column."""
+    return [packed[start : start + BLIND_VALUE_BYTES] for start in range(0, len(packed), BLIND_VALUE_BYTES)]
+
+
+def held(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> dict[bytes, Held]:
+    """What we hold of `keys`."""
+    if not keys:
+        return {}
+    rows = tx.execute(QUERIES["held"], {**place.arguments(), "keys": list(keys)}, binary=True).fetchall()
+    return {row["document_key"]: Held(row["digest"], row["blind"], row["pass_id"]) for row in rows}
+
+
+def known(tx: Connection, place: StreamPlace, part: bytes, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of `keys` that we hold in the part."""
+    rows = tx.execute(QUERIES["known"], {**place.arguments(), "part": part, "keys": list(keys)}).fetchall()
+    return {row["document_key"] for row in rows}
+
+
+def save(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, documents: Sequence[SealedDocument]) -> None:
+    """Write new and changed documents and add their lookup rows. `documents` must be sorted by key, each key once."""
+    if not documents:
+        return
+    tx.execute(
+        QUERIES["save"],
+        {
+            **place.arguments(),
+            "part": part,
+            "pass": pass_id,
+            "keys": [document.document_key for document in documents],
+            "kinds": [document.kind for document in documents],
+            "digests": [document.digest for document in documents],
+            "sealed": [document.sealed for document in documents],
+            "blind": [document.blind for document in documents],
+        },
+    )
+    pairs = sorted((value, document.document_key) for document in documents for value in blind_values(document.blind))
+    if pairs:
+        _index(tx, "index_documents", place, pairs)
+
+
+def unindex(tx: Connection, place: StreamPlace, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    """Take away lookup rows: (value, document key), which a changed document no longer has."""
+    if pairs:
+        _index(tx, "unindex_documents", place, pairs)
+
+
+def delete(tx: Connection, place: StreamPlace, keys: Iterable[bytes]) -> list[bytes]:
+    """Delete documents with their lookup rows; returns the keys that were there, in order."""
+    wanted = sorted(keys)
+    if not wanted:
+        return []
+    rows = tx.execute(QUERIES["delete"], {**place.arguments(), "keys": wanted}).fetchall()
+    return [row["document_key"] for row in rows]
+
+
+def note_seen(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, keys: Sequence[bytes]) -> None:
+    """Note what a full pass saw unchanged."""
+    if keys:
+        tx.execute(QUERIES["note_seen"], {**place.arguments(), "part": part, "pass": pass_id, "keys": list(keys)})
+
+
+def unseen(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, limit: int) -> list[bytes]:
+    """At most `limit` keys of the part that the pass did not show and that no hold keeps."""
+    arguments = {**place.arguments(), "part": part, "pass": pass_id, "limit": limit}
+    return [row["document_key"] for row in tx.execute(QUERIES["unseen"], arguments).fetchall()]
+
+
+def forget_seen(tx: Connection, place: StreamPlace, part: bytes) -> None:
+    """Drop the notes of the part's passes."""
+    tx.execute(QUERIES["forget_seen"], {**place.arguments(), "part": part})
+
+
+def count_part(tx: Connection, place: StreamPlace, part: bytes) -> int:
+    """How many documents the part holds."""
+    row = tx.execute(QUERIES["count_part"], {**place.arguments(), "part": part}).fetchone()
+    return int(row["total"]) if row else 0
+
+
+def quarantine(tx: Connection, place: StreamPlace, part: bytes, refused: Sequence[tuple[bytes, str, str]]) -> None:
+    """Set records aside: (document key, reason, where in the record)."""
+    if refused:
+        last = {key: (key, reason, detail) for key, reason, detail in refused}
+        rows = [last[key] for key in sorted(last)]
+        tx.execute(
+            QUERIES["quarantine"],
+            {
+                **place.arguments(),
+                "part": part,
+                "keys": [row[0] for row in rows],
+                "reasons": [row[1] for row in rows],
+                "details": [row[2] for row in rows],
+            },
+        )
+
+
+def has_quarantine(tx: Connection, place: StreamPlace) -> bool:
+    """Whether anything of the stream is set aside."""
+    row = tx.execute(QUERIES["has_quarantine"], place.arguments()).fetchone()
+    return bool(row and row["any"])
+
+
+def leave_quarantine(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> None:
+    """Records that could be taken leave the quarantine."""
+    if keys:
+        tx.execute(QUERIES["leave_quarantine"], {**place.arguments(), "keys": list(keys)})
+
+
+def _index(tx: Connection, query: str, place: StreamPlace, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    arguments = {"values": [value for value, _ in pairs], "keys": [key for _, key in pairs]}
+    tx.execute(QUERIES[query], {**place.arguments(), **arguments})

@@ -1,0 +1,109 @@
+-- name: held
+-- What we hold of the keys on a page. Locks nothing: one job at a time writes a stream.
+SELECT document_key, digest, blind, pass_id
+FROM crm_sync.document
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
+  AND document_key = ANY(%(keys)s);
+
+-- name: known
+-- Which of these keys do we hold in this part?
+SELECT document_key
+FROM crm_sync.document
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
+  AND part_key = %(part)s AND document_key = ANY(%(keys)s);
+
+-- name: save
+-- Writes new and changed documents, sorted by key so that two writers cannot lock each other out.
+INSERT INTO crm_sync.document AS d
+    (workspace_id, connection_id, stream, document_key, part_key, kind, digest, sealed, blind, pass_id)
+SELECT %(workspace)s, %(connection)s, %(stream)s, page.document_key, %(part)s, page.kind, page.digest, page.sealed,
+       page.blind, %(pass)s
+FROM unnest(%(keys)s::bytea[], %(kinds)s::text[], %(digests)s::bytea[], %(sealed)s::bytea[], %(blind)s::bytea[])
+    AS page (document_key, kind, digest, sealed, blind)
+ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
+SET part_key = excluded.part_key, kind = excluded.kind, digest = excluded.digest, sealed = excluded.sealed,
+    blind = excluded.blind, pass_id = excluded.pass_id, updated_at = now();
+
+-- name: index_documents
+-- Adds the lookup rows of saved documents.
+INSERT INTO crm_sync.blind_index (workspace_id, value, connection_id, stream, document_key)
+SELECT %(workspace)s, entry.value, %(connection)s, %(stream)s, entry.document_key
+FROM unnest(%(values)s::bytea[], %(keys)s::bytea[]) AS entry (value, document_key)
+ON CONFLICT DO NOTHING;
+
+-- name: unindex_documents
+-- Takes away the lookup rows that a changed document no longer has.
+DELETE FROM crm_sync.blind_index b
+USING unnest(%(values)s::bytea[], %(keys)s::bytea[]) AS entry (value, document_key)
+WHERE b.workspace_id = %(workspace)s AND b.value = entry.value AND b.connection_id = %(connection)s
+  AND b.stream = %(stream)s AND b.document_key = entry.document_key;
+
+-- name: delete
+-- Deletes documents with their lookup rows and their places in a hold; returns the keys that were there.
+WITH gone AS (
+    DELETE FROM crm_sync.document d
+    WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+      AND d.document_key = ANY(%(keys)s)
+    RETURNING d.document_key, d.blind
+), unindexed AS (
+    DELETE FROM crm_sync.blind_index b
+    USING gone, generate_series(0, octet_length(gone.blind) / 16 - 1) AS place (n)
+    WHERE b.workspace_id = %(workspace)s AND b.value = substr(gone.blind, place.n * 16 + 1, 16) AND b.connection_id = %(connection)s
+      AND b.stream = %(stream)s AND b.document_key = gone.document_key
+)
+SELECT document_key FROM gone ORDER BY document_key;
+
+-- name: note_seen
+-- Notes what a full pass saw and found unchanged.
+INSERT INTO crm_sync.pass_seen (workspace_id, connection_id, stream, part_key, pass_id, document_key)
+SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, %(pass)s, seen.document_key
+FROM unnest(%(keys)s::bytea[]) AS seen (document_key)
+ON CONFLICT DO NOTHING;
+
+-- name: unseen
+-- What the pass did not show: the anti-join of its sweep, a batch at a time. Records kept by a person's word, and those
+-- that already wait in a hold, are left alone.
+SELECT d.document_key
+FROM crm_sync.document d
+WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+  AND d.part_key = %(part)s AND d.pass_id <> %(pass)s AND d.pass_id <> -1
+  AND NOT EXISTS (
+      SELECT 1 FROM crm_sync.pass_seen s
+      WHERE s.workspace_id = %(workspace)s AND s.connection_id = %(connection)s AND s.stream = %(stream)s
+        AND s.part_key = %(part)s AND s.pass_id = %(pass)s AND s.document_key = d.document_key)
+  AND NOT EXISTS (
+      SELECT 1 FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h USING (workspace_id, hold_id)
+      WHERE i.workspace_id = %(workspace)s AND i.document_key = d.document_key AND h.state = 'open'
+        AND h.connection_id = %(connection)s AND h.stream = %(stream)s AND h.part_key = %(part)s)
+ORDER BY d.document_key
+LIMIT %(limit)s;
+
+-- name: forget_seen
+-- A pass is over, or was given up: its notes go.
+DELETE FROM crm_sync.pass_seen
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
+
+-- name: count_part
+SELECT count(*) AS total
+FROM crm_sync.document
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
+
+-- name: quarantine
+-- Sets records aside; seen again, they count up.
+INSERT INTO crm_sync.quarantine AS q (workspace_id, connection_id, stream, part_key, document_key, reason, detail)
+SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, page.document_key, page.reason, page.detail
+FROM unnest(%(keys)s::bytea[], %(reasons)s::text[], %(details)s::text[]) AS page (document_key, reason, detail)
+ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
+SET reason = excluded.reason, detail = excluded.detail, last_at = now(), times = q.times + 1;
+
+-- name: leave_quarantine
+-- A record that can be taken again leaves the quarantine.
+DELETE FROM crm_sync.quarantine
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
+  AND document_key = ANY(%(keys)s);
+
+-- name: has_quarantine
+SELECT EXISTS (
+    SELECT 1 FROM crm_sync.quarantine
+    WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
+) AS any;
