@@ -125,8 +125,8 @@ def _explain(error: psycopg.Error | PoolTimeout) -> CrmSyncError:
             return Misconfigured("The database lacks a part of our schema. Run `crm-sync migrate`.")
         case pg.InsufficientPrivilege():
             return Misconfigured(
-                f"This login may not do that in the database ({_place(error)}). Run `crm-sync migrate`, and check that the "
-                "URL of each role names its own login (`crm-sync doctor`)."
+                f"This login may not do that in the database ({_place(error)}). Run `crm-sync migrate`, and check "
+                "that the URL of each role names its own login (`crm-sync doctor`)."
             )
         case pg.InvalidPassword() | pg.InvalidAuthorizationSpecification() | pg.InvalidCatalogName():
             return Misconfigured(

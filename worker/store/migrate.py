@@ -121,8 +121,8 @@ def _require_logins(connection: psycopg.Connection) -> None:
     if missing:
         raise Misconfigured(
             f"Postgres has no role {', '.join(missing)}. Create each with LOGIN and a password of your own "
-            "(CREATE ROLE crm_sync_worker LOGIN PASSWORD …), or run `crm-sync migrate --create-logins` with a login that "
-            "may create roles; then run `crm-sync migrate` again."
+            "(CREATE ROLE crm_sync_worker LOGIN PASSWORD …), or run `crm-sync migrate --create-logins` with a login "
+            "that may create roles; then run `crm-sync migrate` again."
         )
 
 
@@ -140,7 +140,7 @@ def _refuse_strangers(known: dict[int, str], release: dict[int, Migration]) -> N
         migration = release.get(number)
         if migration is None:
             raise Misconfigured(
-                f"The database has migration {number:04d}, which this release does not know: a newer release has run here. "
+                f"The database has migration {number:04d}, which this release does not know: a newer one has run here. "
                 "Run that release, or restore a backup from before it."
             )
         if migration.checksum != checksum:
