@@ -311,6 +311,14 @@ CREATE TABLE crm_sync.audit (
     PRIMARY KEY (workspace_id, seq)
 );
 
+-- The salts of the commitments in `audit.details`: an erasure drops them, and the chain still verifies.
+CREATE TABLE crm_sync.audit_salt (
+    workspace_id   text NOT NULL,
+    seq            bigint NOT NULL,
+    salt           bytea NOT NULL,
+    PRIMARY KEY (workspace_id, seq)
+);
+
 CREATE TABLE crm_sync.receipt (
     workspace_id   text NOT NULL,
     receipt_id     uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -420,7 +428,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'document',
         'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'feed_head', 'feed_entry',
-        'audit_head', 'audit', 'receipt', 'job', 'data_key', 'sibling', 'feed_reader', 'served']
+        'audit_head', 'audit', 'audit_salt', 'receipt', 'job', 'data_key', 'sibling', 'feed_reader', 'served']
     LOOP
         EXECUTE format('ALTER TABLE crm_sync.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE crm_sync.%I FORCE ROW LEVEL SECURITY', name);
@@ -428,7 +436,7 @@ BEGIN
     END LOOP;
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'blind_index',
         'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'feed_head', 'feed_entry',
-        'audit_head', 'audit', 'receipt', 'job']
+        'audit_head', 'audit', 'audit_salt', 'receipt', 'job']
     LOOP
         EXECUTE format($policy$
             CREATE POLICY own_workspace ON crm_sync.%I TO crm_sync_worker, crm_sync_crm
@@ -472,6 +480,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
 GRANT SELECT ON crm_sync.workspace, crm_sync.job_kind TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;
 GRANT SELECT, INSERT, UPDATE ON crm_sync.job, crm_sync.feed_head, crm_sync.audit_head TO crm_sync_worker;
 GRANT SELECT, INSERT ON crm_sync.feed_entry, crm_sync.audit, crm_sync.receipt TO crm_sync_worker;
+GRANT SELECT, INSERT, DELETE ON crm_sync.audit_salt TO crm_sync_worker;
 
 GRANT INSERT ON crm_sync.workspace TO crm_sync_crm;
 GRANT SELECT ON
@@ -489,7 +498,7 @@ GRANT SELECT (workspace_id, job_id, kind, lane, state, connection_id, args, uniq
 GRANT SELECT (key_id, workspace_id, connection_id, purpose, keyring, kek_id, wrapped, retired_at, shredded_at)
     ON crm_sync.data_key TO crm_sync_crm;
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_sync.feed_reader TO crm_sync_crm;
-GRANT SELECT, INSERT ON crm_sync.audit TO crm_sync_crm;
+GRANT SELECT, INSERT ON crm_sync.audit, crm_sync.audit_salt TO crm_sync_crm;
 GRANT SELECT, INSERT, UPDATE ON crm_sync.audit_head TO crm_sync_crm;
 
 GRANT SELECT (workspace_id, job_id, kind, lane, state, connection_id, unique_key, run_at, deliveries, admitted_at, rung_at,
