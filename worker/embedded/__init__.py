@@ -3,24 +3,13 @@
 They are what production uses, on loopback with passwords; nothing is mocked. They stop by themselves when their
 last user ends, however it ends. Not for production: no replication, no TLS, no backup, no upgrades of data.
 
-`start` gives the URLs. The rest looks, stops, and breaks things for tests. See `use.py` for each promise, `keeper.py`
-for how it is kept, and `programs.py` for where servers live when root starts them.
+`start` gives the URLs. The rest looks, stops, and breaks things for tests. `use.py` and `faults.py` hold the
+promises; `keeper.py` says how they are kept, `programs.py` where servers live when root starts them.
 """
 
+from worker.embedded.faults import kill_postgres, kill_redis, outage, restart_postgres, restart_redis
 from worker.embedded.folder import EmbeddedError
-from worker.embedded.use import (
-    Servers,
-    ServerStatus,
-    kill_postgres,
-    kill_redis,
-    outage,
-    remove,
-    restart_postgres,
-    restart_redis,
-    start,
-    status,
-    stop,
-)
+from worker.embedded.use import Servers, ServerStatus, remove, start, status, stop
 
 __all__ = [
     "EmbeddedError",

@@ -152,6 +152,11 @@ class Folder:
         """What the last keeper last said."""
         return _read(self._state, State)
 
+    def living_state(self) -> State | None:
+        """What the keeper says, if it lives."""
+        state = self.state()
+        return state if state and is_alive(state.keeper) else None
+
     def record_state(self, state: State) -> None:
         """Tell everybody how the servers are. Only the keeper does this."""
         write_private(self._state, msgspec.json.encode(state))

@@ -41,6 +41,11 @@ from worker.embedded.servers import Postgres, Redis, Server, Ways, clean_environ
 
 _TICK_S = 0.1
 _EAGER_TICK_S = 0.01
+# Shorter than for our own: its users are gone, and every server here is sound after a crash.
+_LEFTOVER_WAYS: dict[str, Ways] = {
+    "postgres": ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)),
+    "redis": ((signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0)),
+}
 _TRIES = 4
 _BACKOFF_S = 0.1
 # Below the range from which systems take the near ends of outgoing connections, so that no client of anything
@@ -138,11 +143,10 @@ class _Keeper:
             self._folder.record_identity(identity)
         self._identity = identity
         self._home = open_home(identity)
-        ways: dict[str, Ways] = {"postgres": Postgres.signals, "redis": Redis.signals}
         for name, state in (before.servers if before else {}).items():
             if state.process and is_alive(state.process):
                 _log.info("keeper.ends_leftover %s pid=%s", name, state.process.pid)
-                end(state.process, *ways[name])
+                end(state.process, *_LEFTOVER_WAYS[name])
         for name in SERVER_NAMES:
             self._clear(self._home.data / name)
 

@@ -18,6 +18,7 @@ import msgspec
 
 _LINUX = sys.platform.startswith("linux")
 _PROC = Path("/proc")
+_SERVER_PROGRAMS = frozenset({"postgres", "redis-server", "valkey-server", "redis-check-rdb", "valkey-check-rdb"})
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.01
 
@@ -67,26 +68,17 @@ def end(mark: Mark, *how: tuple[signal.Signals, float]) -> bool:
 
 
 def living_in(folder: Path) -> list[Mark]:
-    """The processes whose working folder is this one; empty where the system does not tell (not Linux).
+    """The servers whose working folder is this one; empty where the system does not tell (not Linux).
 
     Postgres and Redis both work inside of their data folder, so this finds a server, or what is left of
-    one, without trusting any file.
+    one, without trusting any file. Somebody's shell in that folder is no server and is not found.
     """
     if not _LINUX:
         return []
-    found: list[Mark] = []
     place = os.path.realpath(folder)
-    for entry in _PROC.iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            here = os.readlink(entry / "cwd")  # noqa: PTH115 -- the plain text, not a Path of something gone
-        except OSError:
-            continue
-        mark = mark_of(int(entry.name)) if here == place else None
-        if mark:
-            found.append(mark)
-    return found
+    pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+    found = [mark_of(pid) for pid in pids if _link(pid, "cwd") == place and _program(pid) in _SERVER_PROGRAMS]
+    return [mark for mark in found if mark]
 
 
 def die_with_parent(what: signal.Signals) -> Callable[[], None]:
@@ -105,6 +97,18 @@ def die_with_parent(what: signal.Signals) -> Callable[[], None]:
                 os._exit(1)
 
     return arrange
+
+
+def _link(pid: int, name: str) -> str:
+    try:
+        return os.readlink(_PROC / str(pid) / name)  # noqa: PTH115 -- the plain text, not a Path of something gone
+    except OSError:
+        return ""
+
+
+def _program(pid: int) -> str:
+    # A program that was replaced on disk while it runs is marked as deleted.
+    return Path(_link(pid, "exe").removesuffix(" (deleted)")).name
 
 
 def _born_by_proc(pid: int) -> str:

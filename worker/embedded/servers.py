@@ -10,12 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Protocol
 
 from worker.embedded.folder import EmbeddedError, Identity, ServerName, write_private
-from worker.embedded.processes import die_with_parent
+from worker.embedded.processes import die_with_parent, living_in, mark_of
 from worker.embedded.programs import Home, postgres_programs, redis_program
 
 OWNER = "crm_sync_owner"
@@ -81,9 +82,7 @@ class Postgres:
                 f"The data in {self.data} was made by Postgres {version}, and the embedded one is {_POSTGRES_VERSION}. "
                 "Dump it with the old version, or remove the folder of the servers to begin afresh."
             )
-        # A pid file that a killed server left would stop the new one if its pid belongs to somebody else by now.
-        # The keeper has made sure that nothing lives in the data folder.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self._drop_misleading_pid_file()
         hba = self._home.conf / "pg_hba.conf"
         write_private(hba, b"host all all 127.0.0.1/32 scram-sha-256\n", self._home.user)
         write_private(self._conf, self._settings(identity.postgres_port, hba).encode(), self._home.user)
@@ -103,6 +102,19 @@ class Postgres:
     def cure(self, log_tail: str) -> bool:  # noqa: ARG002 -- nothing in Postgres may be lost
         """Nothing that Postgres holds may be thrown away."""
         return False
+
+    def _drop_misleading_pid_file(self) -> None:
+        """Remove the pid file of a killed server if its pid is somebody else's by now.
+
+        Postgres would refuse to start for it. Otherwise the file stays: Postgres reads more from it, such as
+        which shared memory to look at before it is sure that it is alone.
+        """
+        if not sys.platform.startswith("linux"):
+            return  # Nothing else here tells which process works in the data folder.
+        file = self.data / "postmaster.pid"
+        first = file.read_text().partition("\n")[0].strip() if file.exists() else ""
+        if first.isdecimal() and mark_of(int(first)) and int(first) not in {mark.pid for mark in living_in(self.data)}:
+            file.unlink()
 
     def _make_cluster(self, password: str) -> None:
         # One kept name, so that a cluster whose making was killed is found and made again.

@@ -1,4 +1,4 @@
-"""Using the embedded servers: start or join them, look at them, stop them, break them for a test.
+"""Using the embedded servers: start or join them, look at them, stop and remove them.
 
     with start(Path(".crm-sync")) as servers:
         connect(servers.postgres_url)
@@ -12,20 +12,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
-from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
-from typing import Literal, Self
+from signal import SIGTERM
+from typing import Self
 
 from worker.embedded.folder import (
     EmbeddedError,
     Folder,
     Identity,
     LockFile,
-    Outage,
     Phase,
     ServerName,
     ServerState,
@@ -34,7 +31,7 @@ from worker.embedded.folder import (
     open_lock,
     try_lock,
 )
-from worker.embedded.processes import is_alive, mark_of, send, wait_gone
+from worker.embedded.processes import is_alive, send, wait_gone
 from worker.embedded.servers import DATABASE, OWNER
 
 _POLL_S = 0.02
@@ -123,7 +120,7 @@ def status(folder: Path) -> ServerStatus:
     """
     place = Folder(folder)
     state, identity = _read(place)
-    living = _living(state)
+    living = state if state and is_alive(state.keeper) else None
     servers = living.servers if living else {}
 
     def pid(name: ServerName) -> int | None:
@@ -155,7 +152,7 @@ def stop(folder: Path, *, force: bool = False, timeout_s: float = 90.0) -> None:
     """
     place = Folder(folder)
     state, _ = _read(place)
-    living = _living(state)
+    living = state if state and is_alive(state.keeper) else None
     if living is None:
         return
     if not force and living.phase not in ("stopping", "failed") and _is_used(place):
@@ -192,47 +189,6 @@ def remove(folder: Path, *, force: bool = False) -> None:
     place.delete()
 
 
-def restart_postgres(folder: Path, mode: Literal["fast", "immediate"] = "fast", timeout_s: float = 60.0) -> None:
-    """Stop Postgres (`immediate` leaves a crash recovery to do), and return when the keeper has started it again."""
-    _bounce(Folder(folder), "postgres", SIGQUIT if mode == "immediate" else SIGINT, timeout_s)
-
-
-def restart_redis(folder: Path, timeout_s: float = 60.0) -> None:
-    """Stop Redis cleanly, and return when the keeper has started it again."""
-    _bounce(Folder(folder), "redis", SIGTERM, timeout_s)
-
-
-def kill_postgres(folder: Path, timeout_s: float = 60.0) -> None:
-    """Kill the postmaster with SIGKILL, and return when the keeper has started a new one."""
-    _bounce(Folder(folder), "postgres", SIGKILL, timeout_s)
-
-
-def kill_redis(folder: Path, timeout_s: float = 60.0) -> None:
-    """Kill Redis with SIGKILL, and return when the keeper has started a new one."""
-    _bounce(Folder(folder), "redis", SIGKILL, timeout_s)
-
-
-@contextmanager
-def outage(folder: Path, name: ServerName, *, kill: bool = False, timeout_s: float = 60.0) -> Iterator[None]:
-    """Within it the server is down (killed, or stopped cleanly); at its end the server is ready again.
-
-    The outage ends too when the process that asked for it does.
-    """
-    place = Folder(folder)
-    me = mark_of(os.getpid())
-    before, _ = _server(place, name)
-    if me is None:
-        raise EmbeddedError("The system does not tell when this process was born; is /proc mounted?")
-    place.record_outage(name, Outage(me, kill))
-    try:
-        if before.process and not wait_gone(before.process, timeout_s):
-            raise EmbeddedError(f"The embedded {name} did not stop within {timeout_s:g} s; see {place.log(name)}.")
-        yield
-    finally:
-        place.record_outage(name, None)
-    _wait_for_next(place, name, before, timeout_s)
-
-
 def _take_use(place: Folder, deadline_s: float) -> LockFile:
     """A shared lock on the users' file. It waits while a keeper is stopping its servers."""
     while time.monotonic() < deadline_s:
@@ -261,7 +217,7 @@ def _join(place: Folder, wanted: list[ServerName], deadline_s: float, *, durable
             if not place.is_asked(name):
                 place.ask(name)
         state = place.state()
-        living = _living(state)
+        living = state if state and is_alive(state.keeper) else None
         if state and state.phase == "failed" and state.keeper != known_dead:
             raise EmbeddedError(f"The embedded servers in {place.path} failed. {state.failure}")
         if living is None:
@@ -304,38 +260,8 @@ def _start_keeper(place: Folder, *, durable: bool) -> None:
         raise EmbeddedError(f"The keeper of the embedded servers did not start:\n{place.log_tail('keeper')}")
 
 
-def _bounce(place: Folder, name: ServerName, what: Signals, timeout_s: float) -> None:
-    before, _ = _server(place, name)
-    if before.process is None or not send(before.process, what):
-        raise EmbeddedError(f"The embedded {name} in {place.path} is not running, so it cannot be restarted.")
-    _wait_for_next(place, name, before, timeout_s)
-
-
-def _wait_for_next(place: Folder, name: ServerName, before: ServerState, timeout_s: float) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        now, state = _server(place, name)
-        if now.ready and now.process != before.process and is_alive(now.process):
-            return
-        if state.phase == "failed":
-            break
-        time.sleep(_POLL_S)
-    raise EmbeddedError(f"The embedded {name} did not come back within {timeout_s:g} s; see {place.log(name)}.")
-
-
-def _server(place: Folder, name: ServerName) -> tuple[ServerState, State]:
-    state = _living(place.state())
-    if state is None or name not in state.servers:
-        raise EmbeddedError(f"No embedded {name} runs in {place.path}; start it first.")
-    return state.servers[name], state
-
-
 def _is_ready(server: ServerState | None) -> bool:
     return server is not None and server.ready and is_alive(server.process)
-
-
-def _living(state: State | None) -> State | None:
-    return state if state and is_alive(state.keeper) else None
 
 
 def _read(place: Folder) -> tuple[State | None, Identity | None]:
