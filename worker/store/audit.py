@@ -111,8 +111,6 @@ def last(tx: Connection, workspace: str, limit: int) -> list[Link]:
 def verify(database: Database, workspace: str) -> Verdict:
     """Walk the whole chain of a workspace and hold it against its head."""
     with database.transaction(workspace) as tx:
-        # One snapshot for head and links; entries that are added meanwhile are simply not looked at.
-        tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return _walk(tx, workspace)
 
 
@@ -159,9 +157,11 @@ def _plain(value: Plain) -> Plain:
 
 
 def _walk(tx: Connection, workspace: str) -> Verdict:
+    # The head is read first: what is added from now on lies behind it and is not looked at.
     head = tx.execute(QUERIES["head"], {"workspace": workspace}).fetchone() or {"seq": 0, "hash": GENESIS}
+    arguments = {"workspace": workspace, "through": head["seq"], "limit": _BATCH}
     seq, previous = 0, GENESIS
-    while rows := tx.execute(QUERIES["links"], {"workspace": workspace, "after": seq, "limit": _BATCH}).fetchall():
+    while rows := tx.execute(QUERIES["links"], {**arguments, "after": seq}).fetchall():
         for link in (Link(**row) for row in rows):
             if problem := _fault_of(link, workspace, seq + 1, previous):
                 return Verdict(seq, previous, seq + 1, problem)

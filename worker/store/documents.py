@@ -121,12 +121,6 @@ def forget_seen(tx: Connection, place: StreamPlace, part: bytes) -> None:
     tx.execute(QUERIES["forget_seen"], {**place.arguments(), "part": part})
 
 
-def count_part(tx: Connection, place: StreamPlace, part: bytes) -> int:
-    """How many documents the part holds."""
-    row = tx.execute(QUERIES["count_part"], {**place.arguments(), "part": part}).fetchone()
-    return int(row["total"]) if row else 0
-
-
 def quarantine(tx: Connection, place: StreamPlace, part: bytes, refused: Sequence[tuple[bytes, str, str]]) -> None:
     """Set records aside: (document key, reason, where in the record)."""
     if refused:

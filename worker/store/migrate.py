@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import LiteralString, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
@@ -68,7 +67,7 @@ def migrate(owner_url: str) -> list[str]:
             with connection.transaction():
                 connection.execute("SET LOCAL lock_timeout = '10s'")
                 connection.execute("SET LOCAL statement_timeout = '10min'")
-                connection.execute(cast("LiteralString", migration.statements))
+                connection.execute(migration.statements)
                 connection.execute(
                     "INSERT INTO crm_sync.migration (number, name, checksum) VALUES (%s, %s, %s)",
                     [migration.number, migration.name, migration.checksum],

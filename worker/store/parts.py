@@ -195,6 +195,17 @@ def turn_page(
         raise LeaseLost("another worker turned this page")
 
 
+def count_documents(tx: Connection, place: StreamPlace, part: bytes) -> int:
+    """How many documents the part holds."""
+    row = tx.execute(QUERIES["count_documents"], {**place.arguments(), "part": part}).fetchone()
+    return int(row["total"]) if row else 0
+
+
+def begin_sweep(tx: Connection, place: StreamPlace, part: bytes) -> None:
+    """Turn to the sweep of the pass that has begun, with nothing seen: the part is gone."""
+    tx.execute(QUERIES["begin_sweep"], {**place.arguments(), "part": part})
+
+
 def count_swept(tx: Connection, place: StreamPlace, part: bytes, swept: int) -> None:
     """Count deletions that a sweep found."""
     tx.execute(QUERIES["count_swept"], {**place.arguments(), "part": part, "swept": swept})

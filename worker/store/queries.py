@@ -11,7 +11,7 @@ and is read once, at import, by `load("ledger")["claim_job"]`. Parameters are ps
 
 import re
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 
@@ -30,6 +30,5 @@ def load(family: str) -> dict[str, LiteralString]:
         statement = "\n".join(lines).strip().rstrip(";")
         if not statement or name in statements:
             raise ValueError(f"queries/{family}.sql: «{name}» is empty or stands twice")
-        # A file of this package is as literal as text in a module.
-        statements[name] = cast("LiteralString", statement)
+        statements[name] = statement
     return statements

@@ -7,10 +7,12 @@ They read nothing and write nothing; the engine does what they return.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from worker.connectors.contract import Stream
 from worker.records import Kind
 from worker.store.documents import Held
-from worker.store.parts import Counters
+from worker.store.parts import Counters, PartRow
 
 HOLD_FRACTION = 5
 """More than a fifth of a part …"""
@@ -104,3 +106,13 @@ def decide_page(
         held_back=wanted if hold else (),
         counters=counters,
     )
+
+
+def full_pass_is_due(row: PartRow, stream: Stream, now: datetime) -> bool:
+    """Whether a part must be passed in full: it never was, the normal form changed, or the stream asks for it in time."""
+    if row.in_full_pass:
+        return row.normaliser != stream.normaliser
+    if row.sealed_cursor is None or row.normaliser != stream.normaliser:
+        return True
+    every = stream.full_pass_every
+    return every is not None and row.full_pass_at is not None and now - row.full_pass_at > every

@@ -21,7 +21,7 @@ WHERE workspace_id = %(workspace)s;
 -- The chain from a place on, a batch at a time.
 SELECT seq, at, actor, action, reason, details, previous_hash, hash
 FROM crm_sync.audit
-WHERE workspace_id = %(workspace)s AND seq > %(after)s
+WHERE workspace_id = %(workspace)s AND seq > %(after)s AND seq <= %(through)s
 ORDER BY seq
 LIMIT %(limit)s;
 

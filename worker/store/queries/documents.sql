@@ -83,11 +83,6 @@ LIMIT %(limit)s;
 DELETE FROM crm_sync.pass_seen
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
 
--- name: count_part
-SELECT count(*) AS total
-FROM crm_sync.document
-WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
-
 -- name: quarantine
 -- Sets records aside; seen again, they count up.
 INSERT INTO crm_sync.quarantine AS q (workspace_id, connection_id, stream, part_key, document_key, reason, detail)

@@ -65,6 +65,15 @@ SET sealed_cursor = %(cursor)s, page_number = page_number + 1, sweeping = %(swee
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s
   AND page_number = %(page_number)s;
 
+-- name: count_documents
+SELECT count(*) AS total
+FROM crm_sync.document
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
+
+-- name: begin_sweep
+UPDATE crm_sync.part SET sweeping = true
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
+
 -- name: count_swept
 UPDATE crm_sync.part SET swept = swept + %(swept)s
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;

@@ -1,0 +1,187 @@
+"""Runs one stream of one connection: its parts one after another, each page committed before the next is asked for.
+
+    parts(session) ─▶ for each part that this run has not done:
+        an unfinished sweep first ─▶ a full pass if one is due ─▶ pages, read one ahead ─▶ commit ─▶ sweep
+    ─▶ parts that are gone ─▶ the stream is planned anew
+
+It retries nothing, sleeps never and knows no provider. A time slice ends between two pages. An error of one part of
+several is noted on that part and the others go on; what concerns the whole connection is raised.
+"""
+
+from dataclasses import replace
+
+from worker.errors import (
+    Abandoned,
+    AskPerson,
+    CrmSyncError,
+    CursorExpired,
+    RunAgainLater,
+    TokenExpired,
+    Transient,
+    VaultError,
+)
+from worker.records import Part
+from worker.store import feed, parts
+from worker.store.feed import Entry, Event
+from worker.store.parts import PartRow
+from worker.sync.ahead import Ahead
+from worker.sync.decisions import full_pass_is_due
+from worker.sync.pages import commit_page, prepare
+from worker.sync.run import Run, RunEnd, RunNotes
+from worker.sync.sweep import remove_gone_part, sweep
+
+CONCERNS_ALL = (RunAgainLater, AskPerson, Abandoned, TokenExpired, VaultError)
+"""Errors that are not one part's own."""
+
+
+def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
+    """Work on the stream for a time slice. `full` asks for a full pass of every part; it holds for the whole run.
+
+    Raises:
+        RunAgainLater, AskPerson, Abandoned, TokenExpired, VaultError: nothing is half done; pages that were
+            committed stay.
+        CrmSyncError: the stream has one part and that cannot be read.
+    """
+    if full and not notes.pages and not notes.parts_done:
+        with run.database.transaction(run.place.workspace) as tx:
+            parts.want_full_pass(tx, run.place)
+            run.lease.fence(tx)
+    listed = [part for part in run.stream.parts(run.session) if not part.gone]
+    rows = _meet(run, listed)
+    gone = [row for key, row in rows.items() if key not in {_key(run, part) for part in listed}]
+    for part in listed:
+        key = _key(run, part)
+        if key.hex() in notes.parts_done or key.hex() in notes.parts_failed:
+            continue
+        end = _run_part(run, part, rows[key], notes, alone=len(listed) == 1)
+        notes = end.notes
+        if not end.finished:
+            return end
+    for row in gone:
+        end = remove_gone_part(run, row, notes)
+        notes = end.notes
+        if not end.finished:
+            return end
+    _finish(run, notes)
+    return RunEnd(finished=True, not_before=None, notes=notes)
+
+
+def _key(run: Run, part: Part) -> bytes:
+    return run.seals.part_key(run.stream.name, part.key)
+
+
+def _meet(run: Run, listed: list[Part]) -> dict[bytes, PartRow]:
+    """The rows of the stream's parts; parts that the provider shows for the first time get one."""
+    with run.database.transaction(run.place.workspace) as tx:
+        rows = parts.list_parts(tx, run.place)
+        new = [part for part in listed if _key(run, part) not in rows]
+        if new:
+            parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+            for part in new:
+                name = f"{part.key}\n{part.label}".encode()
+                parts.add_part(tx, run.place, _key(run, part), run.seals.seal("part.key", _key(run, part), name))
+            run.lease.fence(tx)
+            rows = parts.list_parts(tx, run.place)
+    return rows
+
+
+def _run_part(run: Run, part: Part, row: PartRow, notes: RunNotes, *, alone: bool) -> RunEnd:
+    try:
+        return _read_part(run, part, row, notes)
+    except CONCERNS_ALL:
+        raise
+    except CrmSyncError as error:
+        with run.database.transaction(run.place.workspace) as tx:
+            parts.part_failed(tx, run.place, row.part_key, error.reason)
+            if row.error_reason != error.reason:
+                entry = Entry(Event.PART_FAILED, None, {"part": row.part_key.hex(), "reason": error.reason})
+                feed.append(
+                    tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream
+                )
+            run.lease.fence(tx)
+        if alone:
+            raise
+        notes.parts_failed[row.part_key.hex()] = error.reason
+        return RunEnd(finished=True, not_before=None, notes=notes)
+
+
+def _read_part(run: Run, part: Part, row: PartRow, notes: RunNotes) -> RunEnd:
+    with run.database.transaction(run.place.workspace) as tx:
+        notes.turn_to(row.part_key, parts.count_documents(tx, run.place, row.part_key))
+    while True:
+        if row.sweeping:
+            return _end_part(run, row, notes)
+        if full_pass_is_due(row, run.stream, run.now()):
+            row = _begin_pass(run, row)
+        try:
+            end, row = _turn_pages(run, part, row, notes)
+        except CursorExpired as error:
+            if notes.resynced:
+                raise Transient("the provider refuses the cursor of a pass that has just begun") from None
+            row = _begin_pass(run, row, because=error.reason)
+            notes.resynced = True
+            continue
+        notes = end.notes
+        if not end.finished:
+            return end
+        return _end_part(run, row, notes)
+
+
+def _turn_pages(run: Run, part: Part, row: PartRow, notes: RunNotes) -> tuple[RunEnd, PartRow]:
+    cursor = None
+    if row.sealed_cursor is not None:
+        cursor = run.seals.open("part.cursor", row.part_key, row.sealed_cursor)
+    source = run.stream.pages(run.session, part, cursor)
+    with Ahead(source, lambda page: prepare(run, row.part_key, page)) as ahead:
+        # A restarted pass is re-read from the database, so that its row is the one that the page follows.
+        while (prepared := ahead.take()) is not None:
+            page = prepared.page
+            if page.more and page.cursor == cursor:
+                raise Transient("the provider gives the same page again and again")
+            goes_on = page.more and page.not_before is None
+            if goes_on and not run.lease.out_of_time():
+                ahead.read_on()
+            row, notes = commit_page(run, row, prepared, notes)
+            cursor = page.cursor
+            if page.not_before is not None:
+                return RunEnd(finished=False, not_before=page.not_before, notes=notes), row
+            if not page.more:
+                return RunEnd(finished=True, not_before=None, notes=notes), row
+            if run.lease.out_of_time():
+                return RunEnd(finished=False, not_before=None, notes=notes), row
+    raise Transient("the connector ended without a last page")
+
+
+def _begin_pass(run: Run, row: PartRow, *, because: str | None = None) -> PartRow:
+    with run.database.transaction(run.place.workspace) as tx:
+        parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+        pass_id = parts.begin_pass(tx, run.place, row, run.stream.normaliser)
+        parts.forget_seen(tx, run.place, row.part_key)
+        if because is not None:
+            entry = Entry(Event.STREAM_RESYNC, None, {"part": row.part_key.hex(), "reason": because})
+            feed.append(tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream)
+        run.lease.fence(tx)
+    return replace(
+        row, pass_id=pass_id, in_full_pass=True, sweeping=False, sealed_cursor=None, normaliser=run.stream.normaliser
+    )
+
+
+def _end_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
+    if row.in_full_pass:
+        end = sweep(run, row, notes)
+        if not end.finished:
+            return end
+        notes = end.notes
+    notes.parts_done.append(row.part_key.hex())
+    return RunEnd(finished=True, not_before=None, notes=notes)
+
+
+def _finish(run: Run, notes: RunNotes) -> None:
+    """Plan the stream anew; its first end is announced, since only now what is held is all there is."""
+    with run.database.transaction(run.place.workspace) as tx:
+        before = parts.read_stream(tx, run.place)
+        parts.stream_synced(tx, run.place)
+        if before is not None and before.synced_at is None:
+            entry = Entry(Event.STREAM_SYNCED, None, {"saved": notes.saved, "parts_failed": len(notes.parts_failed)})
+            feed.append(tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream)
+        run.lease.fence(tx, notes.as_progress())

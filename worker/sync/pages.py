@@ -1,0 +1,172 @@
+"""Commits one page of a part, whole or not at all (P1).
+
+    lock the connection in its epoch ─▶ what do we hold? ─▶ decide ─▶ seal ─▶ documents · lookups · deletions ·
+    quarantine ─▶ cursor and counters ─▶ feed ─▶ fence
+
+The transaction's first statement fails after a stop, its last after the lease is lost; between them it touches
+nothing that another job of this stream could hold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from worker.records import Page, Record, identifiers_of, normal_form
+from worker.store import documents, feed, parts
+from worker.store.database import Connection
+from worker.store.documents import SealedDocument
+from worker.store.feed import Entry, Event
+from worker.store.parts import PartRow
+from worker.sync.decisions import Arrived, PageDecision, Save, decide_page, deletions_allowed
+from worker.sync.run import Run, RunNotes
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPage:
+    """A page whose keys are HMACs and whose normal forms are encoded: made ahead, outside any transaction."""
+
+    page: Page
+    arrived: tuple[Arrived, ...]
+    tombstones: tuple[bytes, ...]
+    present: tuple[bytes, ...]
+    refused: tuple[tuple[bytes, str, str], ...]
+    cursor: bytes
+
+
+def prepare(run: Run, part: bytes, page: Page) -> PreparedPage:
+    """Encode and digest a page. Costs processor time only, and runs while the page before it commits."""
+    seals, stream = run.seals, run.stream
+    arrived = tuple(_arrived(run, number, record) for number, record in enumerate(page.records))
+    return PreparedPage(
+        page=page,
+        arrived=arrived,
+        tombstones=tuple(seals.document_key(stream.name, key) for key in page.tombstones),
+        present=tuple(seals.document_key(stream.name, key) for key in page.present),
+        refused=tuple(
+            (seals.document_key(stream.name, item.key), item.reason, item.detail[:200]) for item in page.refused
+        ),
+        cursor=seals.seal("part.cursor", part, page.cursor),
+    )
+
+
+def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes) -> tuple[PartRow, RunNotes]:
+    """Commit a page; returns the part and the notes as they stand after it.
+
+    Raises:
+        ConnectionStopped: the connection was stopped meanwhile; nothing was written.
+        LeaseLost: another worker has the job or turned the page; nothing was written.
+    """
+    page, last = prepared.page, not prepared.page.more
+    sweeping = last and part.in_full_pass and page.covers is not None
+    with run.database.transaction(run.place.workspace) as tx:
+        parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+        decision = _decide(run, tx, prepared, notes)
+        with tx.pipeline():
+            entries = _write(run, tx, part, prepared, decision, notes)
+            parts.turn_page(
+                tx,
+                run.place,
+                part.part_key,
+                page_number=part.page_number,
+                cursor=prepared.cursor,
+                counters=decision.counters,
+                last=last and not sweeping,
+                sweeping=sweeping,
+            )
+            after = notes.plus(decision.counters)
+            if page.total_hint is not None:
+                after.total_hint = page.total_hint
+            feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
+            run.lease.fence(tx, after.as_progress())
+    turned = replace(part, page_number=part.page_number + 1, sealed_cursor=prepared.cursor, sweeping=sweeping)
+    return turned, after
+
+
+def _arrived(run: Run, number: int, record: Record) -> Arrived:
+    plain = normal_form(record.body)
+    name = run.stream.name
+    return Arrived(
+        key=run.seals.document_key(name, record.key),
+        digest=run.seals.digest(name, run.stream.normaliser, plain),
+        kind=record.kind,
+        plain=plain,
+        index_of=number,
+        previous=tuple(run.seals.document_key(name, key) for key in record.previous_keys),
+    )
+
+
+def _decide(run: Run, tx: Connection, prepared: PreparedPage, notes: RunNotes) -> PageDecision:
+    keys = {record.key for record in prepared.arrived}
+    keys.update(key for record in prepared.arrived for key in record.previous)
+    keys.update(prepared.tombstones)
+    keys.update(prepared.present)
+    held = documents.held(tx, run.place, sorted(keys))
+    return decide_page(
+        prepared.arrived,
+        prepared.tombstones,
+        prepared.present,
+        held,
+        deletions_left=deletions_allowed(notes.part_total) - notes.part_deleted,
+        skipped=prepared.page.skipped,
+        refused=len(prepared.refused),
+    )
+
+
+def _write(
+    run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, decision: PageDecision, notes: RunNotes
+) -> list[Entry]:
+    """Write what was decided; returns what to announce."""
+    place, key = run.place, part.part_key
+    sealed = [_seal(run, save, prepared.page.records[save.record.index_of]) for save in decision.saves]
+    stale = _stale_lookups(decision.saves, sealed)
+    moved = [old for save in decision.saves for old in save.moved_from]
+    documents.unindex(tx, place, stale)
+    documents.save(tx, place, key, part.pass_id, sealed)
+    if part.in_full_pass:
+        documents.note_seen(tx, place, key, part.pass_id, decision.unchanged)
+    if moved or decision.deletes:
+        documents.delete(tx, place, [*moved, *decision.deletes])
+    if prepared.refused:
+        documents.quarantine(tx, place, key, prepared.refused)
+    if part.hold_id is not None:
+        shown = [document.document_key for document in sealed] + list(decision.unchanged)
+        parts.release_items(tx, place, part.hold_id, shown)
+
+    entries = [_announce(save) for save in decision.saves]
+    entries += [Entry(Event.RECORD_DELETED, document_key) for document_key in decision.deletes]
+    if decision.held_back:
+        entries += hold(run, tx, part, decision.held_back, notes.part_total)
+    return entries
+
+
+def hold(run: Run, tx: Connection, part: PartRow, keys: Sequence[bytes], total: int) -> list[Entry]:
+    """Put deletions on hold; announces only what is new in the hold."""
+    hold_id, added = parts.hold_deletions(tx, run.place, part.part_key, keys, total)
+    if not added:
+        return []
+    return [Entry(Event.DELETIONS_HELD, None, {"hold_id": hold_id, "count": added, "part_total": total})]
+
+
+def _seal(run: Run, save: Save, record: Record) -> SealedDocument:
+    arrived = save.record
+    return SealedDocument(
+        document_key=arrived.key,
+        kind=arrived.kind.value,
+        digest=arrived.digest,
+        sealed=run.seals.seal("document.body", arrived.key, arrived.plain),
+        blind=b"".join(run.blind(tuple(identifiers_of(record.body)))),
+    )
+
+
+def _stale_lookups(saves: Sequence[Save], sealed: Sequence[SealedDocument]) -> list[tuple[bytes, bytes]]:
+    stale: list[tuple[bytes, bytes]] = []
+    for save, document in zip(saves, sealed, strict=True):
+        if save.held is not None and save.held.blind != document.blind:
+            old = set(documents.blind_values(save.held.blind)) - set(documents.blind_values(document.blind))
+            stale += ((value, document.document_key) for value in old)
+    return sorted(stale)
+
+
+def _announce(save: Save) -> Entry:
+    if save.moved_from:
+        return Entry(Event.RECORD_MOVED, save.record.key, {"previous_key": save.moved_from[0].hex()})
+    return Entry(Event.RECORD_SAVED, save.record.key)

@@ -1,0 +1,80 @@
+"""Ends a full pass: what the part holds and the pass did not show is gone, within limits (P12).
+
+    unseen ─▶ few enough? ─▶ delete in batches, each its own transaction ─▶ close the pass
+                  └─ too many ─▶ all of it into a hold, in batches ─▶ close the pass
+
+A part that is gone at the provider (a calendar unsubscribed) ends the same way: everything in it is unseen.
+"""
+
+from worker.store import documents, feed, parts
+from worker.store.feed import Entry, Event
+from worker.store.parts import PartRow
+from worker.sync.decisions import deletions_allowed
+from worker.sync.pages import hold
+from worker.sync.run import Run, RunEnd, RunNotes
+
+BATCH = 1_000
+
+
+def sweep(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
+    """Delete, or hold, what the pass did not show, then close the pass. May end with its time slice; it goes on later.
+
+    A pass whose connector covers nothing (`sweeping` is false) is only closed.
+    """
+    finished = False
+    while row.sweeping and not finished:
+        finished, notes = _sweep_batch(run, row, notes)
+        if not finished and run.lease.out_of_time():
+            return RunEnd(finished=False, not_before=None, notes=notes)
+    with run.database.transaction(run.place.workspace) as tx:
+        parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+        documents.forget_seen(tx, run.place, row.part_key)
+        parts.end_pass(tx, run.place, row.part_key, row.pass_id)
+        run.lease.fence(tx, notes.as_progress())
+    return RunEnd(finished=True, not_before=None, notes=notes)
+
+
+def _sweep_batch(run: Run, row: PartRow, notes: RunNotes) -> tuple[bool, RunNotes]:
+    left = deletions_allowed(notes.part_total) - notes.part_deleted
+    with run.database.transaction(run.place.workspace) as tx:
+        parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+        # One more than may go tells whether the whole of it may go.
+        keys = documents.unseen(tx, run.place, row.part_key, row.pass_id, max(left + 1, BATCH))
+        if not keys:
+            return True, notes
+        if len(keys) > left:
+            entries = hold(run, tx, row, keys, notes.part_total)
+            # What is held away is out of reach of the next look; the sweep goes on until nothing is unseen.
+            notes.part_deleted = deletions_allowed(notes.part_total)
+        else:
+            gone = documents.delete(tx, run.place, keys)
+            entries = [Entry(Event.RECORD_DELETED, key) for key in gone]
+            parts.count_swept(tx, run.place, row.part_key, len(gone))
+            notes.swept += len(gone)
+            notes.part_deleted += len(gone)
+        feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
+        run.lease.fence(tx, notes.as_progress())
+    return False, notes
+
+
+def remove_gone_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
+    """A part that the provider no longer lists: its records go by the rules of a sweep, then the part itself."""
+    with run.database.transaction(run.place.workspace) as tx:
+        total = parts.count_documents(tx, run.place, row.part_key)
+        notes.turn_to(row.part_key, total)
+        if not row.sweeping:
+            parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+            pass_id = parts.begin_pass(tx, run.place, row, run.stream.normaliser)
+            documents.forget_seen(tx, run.place, row.part_key)
+            parts.begin_sweep(tx, run.place, row.part_key)
+            run.lease.fence(tx, notes.as_progress())
+            row = parts.list_parts(tx, run.place)[row.part_key]
+            assert row.pass_id == pass_id  # noqa: S101 - both were read under the row's lock
+    end = sweep(run, row, notes)
+    if not end.finished:
+        return end
+    with run.database.transaction(run.place.workspace) as tx:
+        if parts.count_documents(tx, run.place, row.part_key) == 0:
+            parts.remove_part(tx, run.place, row.part_key)
+            run.lease.fence(tx, end.notes.as_progress())
+    return end
