@@ -56,6 +56,8 @@ CREATE TABLE crm_sync.sibling (
     account_mac    bytea NOT NULL,
     workspace_id   text NOT NULL,
     connection_id  uuid NOT NULL,
+    consented_at   timestamptz NOT NULL DEFAULT now(),
+    revoking_at    timestamptz,                     -- it goes, as the last one, and revokes at the provider
     PRIMARY KEY (account_mac, workspace_id, connection_id)
 );
 
@@ -63,6 +65,7 @@ CREATE TABLE crm_sync.consent_request (
     workspace_id    text NOT NULL REFERENCES crm_sync.workspace,
     request_id      uuid NOT NULL DEFAULT gen_random_uuid(),
     connection_id   uuid NOT NULL,
+    epoch           bigint NOT NULL,                -- of the connection when it asked: a disconnect since then outweighs it
     state_mac       bytea NOT NULL,                 -- HMAC of the `state` parameter; the parameter itself is not kept
     sealed_verifier bytea NOT NULL,                 -- PKCE verifier, under the grant key
     purposes        text[] NOT NULL,
@@ -447,8 +450,13 @@ BEGIN
 END
 $walls$;
 
--- What is due is unreadable from that moment on, swept or not.
-CREATE POLICY own_workspace ON crm_sync.document TO crm_sync_worker, crm_sync_crm
+-- What is due is unreadable from that moment on, swept or not. A transaction of the worker that deletes sets
+-- crm_sync.sweeping, since a row that a policy hides cannot be deleted either.
+CREATE POLICY own_workspace ON crm_sync.document TO crm_sync_worker
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
+           AND (expires_at IS NULL OR expires_at > now() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
+    WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
+CREATE POLICY own_workspace_of_crm ON crm_sync.document TO crm_sync_crm
     USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
            AND (expires_at IS NULL OR expires_at > now()))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
@@ -601,7 +609,7 @@ BEGIN
                 WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running')
             DO UPDATE SET
                 again = j.again OR j.state = 'running',
-                args = CASE WHEN j.state = 'running' THEN j.args ELSE j.args || excluded.args END,
+                args = j.args || excluded.args, -- a running job has read its own; the next run reads these
                 lane = CASE WHEN j.state = 'running' THEN j.lane ELSE excluded.lane END,
                 state = CASE WHEN j.state = 'parked' AND excluded.run_at <= now() AND j.reason IS NULL
                              THEN 'queued' ELSE j.state END,
