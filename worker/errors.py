@@ -5,6 +5,7 @@
     │   ├── Throttled            the provider named a time, or its window does
     │   ├── BudgetSpent          our own books say that the window is full
     │   ├── Transient            a 5xx, a cut line, half a body
+    │   │   └── ReplyLost        the request left us, and nobody knows whether the provider acted
     │   └── Unavailable          Postgres, Redis or a key service of ours is away
     ├── TokenExpired             refresh once and repeat the request
     ├── AskPerson                the customer has to act; their data stays
@@ -73,6 +74,12 @@ class Transient(RunAgainLater):
     """A fault that is expected to pass: a 5xx, a dropped connection, a body that ended early."""
 
     reason = "transient"
+
+
+class ReplyLost(Transient):
+    """The request left us and no whole answer came back: the provider may or may not have acted on it."""
+
+    reason = "reply_lost"
 
 
 class Unavailable(RunAgainLater):
