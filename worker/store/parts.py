@@ -191,8 +191,7 @@ def turn_page(
         "last": last,
         "sweeping": sweeping,
     }
-    if tx.execute(QUERIES["turn_page"], arguments).rowcount != 1:
-        raise LeaseLost("another worker turned this page")
+    _one(tx.execute(QUERIES["turn_page"], arguments).fetchone())
 
 
 def count_documents(tx: Connection, place: StreamPlace, part: bytes) -> int:
@@ -227,7 +226,8 @@ def hold_deletions(
     """Put deletions on hold; returns the hold and how many of `keys` are new in it."""
     row = _one(tx.execute(QUERIES["open_hold"], {**place.arguments(), "part": part, "total": total}).fetchone())
     arguments = {"workspace": place.workspace, "hold": row["hold_id"], "keys": sorted(keys)}
-    return row["hold_id"], tx.execute(QUERIES["hold_items"], arguments).rowcount
+    added = _one(tx.execute(QUERIES["hold_items"], arguments).fetchone())
+    return row["hold_id"], added["added"]
 
 
 def release_items(tx: Connection, place: StreamPlace, hold_id: int, keys: Sequence[bytes]) -> None:

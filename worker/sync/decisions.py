@@ -109,7 +109,7 @@ def decide_page(
 
 
 def full_pass_is_due(row: PartRow, stream: Stream, now: datetime) -> bool:
-    """Whether a part must be passed in full: it never was, the normal form changed, or the stream asks for it in time."""
+    """Whether a part must be passed in full: it never was, its normal form changed, or the time for it has come."""
     if row.in_full_pass:
         return row.normaliser != stream.normaliser
     if row.sealed_cursor is None or row.normaliser != stream.normaliser:

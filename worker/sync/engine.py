@@ -10,18 +10,9 @@ several is noted on that part and the others go on; what concerns the whole conn
 
 from dataclasses import replace
 
-from worker.errors import (
-    Abandoned,
-    AskPerson,
-    CrmSyncError,
-    CursorExpired,
-    RunAgainLater,
-    TokenExpired,
-    Transient,
-    VaultError,
-)
+from worker.errors import CursorExpired, NotFound, ProviderRefused, SetAside, Transient
 from worker.records import Part
-from worker.store import feed, parts
+from worker.store import documents, feed, parts
 from worker.store.feed import Entry, Event
 from worker.store.parts import PartRow
 from worker.sync.ahead import Ahead
@@ -30,17 +21,16 @@ from worker.sync.pages import commit_page, prepare
 from worker.sync.run import Run, RunEnd, RunNotes
 from worker.sync.sweep import remove_gone_part, sweep
 
-CONCERNS_ALL = (RunAgainLater, AskPerson, Abandoned, TokenExpired, VaultError)
-"""Errors that are not one part's own."""
+OWN_TO_A_PART = (NotFound, ProviderRefused, SetAside)
+"""Errors that may be one part's own; all others concern the connection or us."""
 
 
 def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
     """Work on the stream for a time slice. `full` asks for a full pass of every part; it holds for the whole run.
 
     Raises:
-        RunAgainLater, AskPerson, Abandoned, TokenExpired, VaultError: nothing is half done; pages that were
-            committed stay.
-        CrmSyncError: the stream has one part and that cannot be read.
+        CrmSyncError: what concerns the whole connection, or the one part that the stream has. Nothing is half done;
+            pages that were committed stay.
     """
     if full and not notes.pages and not notes.parts_done:
         with run.database.transaction(run.place.workspace) as tx:
@@ -88,9 +78,7 @@ def _meet(run: Run, listed: list[Part]) -> dict[bytes, PartRow]:
 def _run_part(run: Run, part: Part, row: PartRow, notes: RunNotes, *, alone: bool) -> RunEnd:
     try:
         return _read_part(run, part, row, notes)
-    except CONCERNS_ALL:
-        raise
-    except CrmSyncError as error:
+    except OWN_TO_A_PART as error:
         with run.database.transaction(run.place.workspace) as tx:
             parts.part_failed(tx, run.place, row.part_key, error.reason)
             if row.error_reason != error.reason:
@@ -133,7 +121,6 @@ def _turn_pages(run: Run, part: Part, row: PartRow, notes: RunNotes) -> tuple[Ru
         cursor = run.seals.open("part.cursor", row.part_key, row.sealed_cursor)
     source = run.stream.pages(run.session, part, cursor)
     with Ahead(source, lambda page: prepare(run, row.part_key, page)) as ahead:
-        # A restarted pass is re-read from the database, so that its row is the one that the page follows.
         while (prepared := ahead.take()) is not None:
             page = prepared.page
             if page.more and page.cursor == cursor:
@@ -156,7 +143,7 @@ def _begin_pass(run: Run, row: PartRow, *, because: str | None = None) -> PartRo
     with run.database.transaction(run.place.workspace) as tx:
         parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
         pass_id = parts.begin_pass(tx, run.place, row, run.stream.normaliser)
-        parts.forget_seen(tx, run.place, row.part_key)
+        documents.forget_seen(tx, run.place, row.part_key)
         if because is not None:
             entry = Entry(Event.STREAM_RESYNC, None, {"part": row.part_key.hex(), "reason": because})
             feed.append(tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream)

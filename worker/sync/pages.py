@@ -76,7 +76,7 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
             if page.total_hint is not None:
                 after.total_hint = page.total_hint
             feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
-            run.lease.fence(tx, after.as_progress())
+        run.lease.fence(tx, after.as_progress())
     turned = replace(part, page_number=part.page_number + 1, sealed_cursor=prepared.cursor, sweeping=sweeping)
     return turned, after
 

@@ -6,6 +6,8 @@
 A part that is gone at the provider (a calendar unsubscribed) ends the same way: everything in it is unseen.
 """
 
+from dataclasses import replace
+
 from worker.store import documents, feed, parts
 from worker.store.feed import Entry, Event
 from worker.store.parts import PartRow
@@ -60,16 +62,14 @@ def _sweep_batch(run: Run, row: PartRow, notes: RunNotes) -> tuple[bool, RunNote
 def remove_gone_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
     """A part that the provider no longer lists: its records go by the rules of a sweep, then the part itself."""
     with run.database.transaction(run.place.workspace) as tx:
-        total = parts.count_documents(tx, run.place, row.part_key)
-        notes.turn_to(row.part_key, total)
+        notes.turn_to(row.part_key, parts.count_documents(tx, run.place, row.part_key))
         if not row.sweeping:
             parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
             pass_id = parts.begin_pass(tx, run.place, row, run.stream.normaliser)
             documents.forget_seen(tx, run.place, row.part_key)
             parts.begin_sweep(tx, run.place, row.part_key)
             run.lease.fence(tx, notes.as_progress())
-            row = parts.list_parts(tx, run.place)[row.part_key]
-            assert row.pass_id == pass_id  # noqa: S101 - both were read under the row's lock
+            row = replace(row, pass_id=pass_id, in_full_pass=True, sweeping=True)
     end = sweep(run, row, notes)
     if not end.finished:
         return end

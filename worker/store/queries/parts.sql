@@ -63,7 +63,8 @@ SET sealed_cursor = %(cursor)s, page_number = page_number + 1, sweeping = %(swee
     deleted = deleted + %(deleted)s, repeated = repeated + %(repeated)s, skipped = skipped + %(skipped)s,
     refused = refused + %(refused)s, synced_at = CASE WHEN %(last)s THEN now() ELSE synced_at END
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s
-  AND page_number = %(page_number)s;
+  AND page_number = %(page_number)s
+RETURNING page_number;
 
 -- name: count_documents
 SELECT count(*) AS total
@@ -97,9 +98,14 @@ DO UPDATE SET part_total = h.part_total
 RETURNING h.hold_id;
 
 -- name: hold_items
-INSERT INTO crm_sync.deletion_hold_item (workspace_id, hold_id, document_key)
-SELECT %(workspace)s, %(hold)s, item.document_key FROM unnest(%(keys)s::bytea[]) AS item (document_key)
-ON CONFLICT DO NOTHING;
+-- Returns how many are new in the hold.
+WITH added AS (
+    INSERT INTO crm_sync.deletion_hold_item (workspace_id, hold_id, document_key)
+    SELECT %(workspace)s, %(hold)s, item.document_key FROM unnest(%(keys)s::bytea[]) AS item (document_key)
+    ON CONFLICT DO NOTHING
+    RETURNING 1
+)
+SELECT count(*) AS added FROM added;
 
 -- name: release_items
 -- A record that shows itself again is no longer to be deleted.
