@@ -10,7 +10,8 @@ only ever sees HMACs of them.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date as Date  # noqa: N812 - a field is named `date`
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -160,7 +161,7 @@ class When(Body, frozen=True):
     """A moment, or a whole day (`date`); `time_zone` is the IANA name that the provider gave."""
 
     at: datetime | None = None
-    date: date | None = None
+    date: Date | None = None
     time_zone: str = ""
 
 
