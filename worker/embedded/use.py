@@ -244,9 +244,9 @@ def _join(place: Folder, wanted: list[ServerName], deadline_s: float, *, durable
 def _start_keeper(place: Folder, *, durable: bool) -> None:
     log = place.open_log("keeper")
     # The keeper must find this very package, however the caller came by it, and inherits nothing secret.
-    package_root = Path(__file__).resolve().parents[2]
+    places = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment["PYTHONPATH"] = str(package_root)
+    environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in places if entry)
     command = [sys.executable, "-P", "-m", "worker.embedded", "keep", str(place.path)]
     try:
         done = subprocess.run(  # noqa: S603 -- our own command line
