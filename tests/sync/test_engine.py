@@ -1,0 +1,348 @@
+"""The engine over a real Postgres: whole pages, resumption anywhere, sweeps, holds, stops. Promises P1, P2, P5, P12."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.sync.scripted import QuietSession, RowLease, World, connection_exists, job_runs
+from worker.errors import ConnectionStopped, LeaseLost, ProviderRefused, Transient
+from worker.records import Page, Part
+from worker.store.database import Database
+from worker.store.documents import StreamPlace
+from worker.sync.engine import run_stream
+from worker.sync.run import Run, RunNotes
+from worker.vault.keyring import Keyring
+from worker.vault.keys import KeyStore
+
+
+class Bench:
+    """One connection under test: runs its stream and looks at what came of it."""
+
+    def __init__(self, worker_db: Database, keys: KeyStore, workspace: str, world: World) -> None:
+        self.database, self.world, self.workspace = worker_db, world, workspace
+        self.connection_id = connection_exists(worker_db, workspace, "contacts")
+        keys.create_for_connection(workspace, self.connection_id)
+        self.place = StreamPlace(workspace, self.connection_id, "contacts")
+        self.seals = keys.records(workspace, self.connection_id)
+        self.blind = keys.blind_index(workspace, "US")
+        self.job_id = job_runs(worker_db, workspace, self.connection_id)
+        self.stream = world.stream()
+
+    def run(self, *, pages: int | None = None, **changes: Any) -> Run:
+        run = Run(
+            database=self.database,
+            place=self.place,
+            epoch=1,
+            stream=self.stream,
+            session=QuietSession(),  # type: ignore[arg-type]
+            seals=self.seals,
+            blind=self.blind.values,
+            lease=RowLease(self.workspace, self.job_id, 1, pages=pages),
+            now=lambda: datetime.now(UTC),
+        )
+        return replace(run, **changes)
+
+    def sync(self, *, pages: int | None = None, full: bool = False, **changes: Any) -> RunNotes:
+        """Run to the end, in time slices of `pages` pages each."""
+        notes = RunNotes(started_at=datetime.now(UTC))
+        for _ in range(500):
+            end = run_stream(self.run(pages=pages, **changes), notes, full=full)
+            notes = RunNotes.resume(self.progress(), datetime.now(UTC))
+            if end.finished:
+                return notes
+        raise AssertionError("the run never ends")
+
+    def progress(self) -> dict[str, Any]:
+        return self.rows("SELECT progress FROM crm_sync.job WHERE job_id = %s", self.job_id)[0]["progress"]
+
+    def rows(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
+        with self.database.transaction(self.workspace) as tx:
+            return tx.execute(statement, arguments).fetchall()  # type: ignore[arg-type]
+
+    def names(self) -> dict[bytes, bytes]:
+        """What we hold: key and opened body."""
+        rows = self.rows(
+            "SELECT document_key, sealed FROM crm_sync.document WHERE connection_id = %s", self.connection_id
+        )
+        return {
+            row["document_key"]: self.seals.open("document.body", row["document_key"], row["sealed"]) for row in rows
+        }
+
+    def truth(self) -> dict[bytes, bytes]:
+        """What the provider holds, in our keys and normal form."""
+        from worker.records import normal_form
+
+        records = [self.world.record(part, key) for part, keys in self.world.parts.items() for key in keys]
+        return {self.seals.document_key("contacts", record.key): normal_form(record.body) for record in records}
+
+    def events(self) -> list[tuple[str, bytes | None]]:
+        rows = self.rows(
+            "SELECT position, event, document_key FROM crm_sync.feed_entry WHERE connection_id = %s ORDER BY position",
+            self.connection_id,
+        )
+        return [(row["event"], row["document_key"]) for row in rows]
+
+    def replay(self) -> set[bytes]:
+        """The keys that a reader of the feed believes in."""
+        believed: set[bytes] = set()
+        for event, key in self.events():
+            if event == "record.saved" and key is not None:
+                believed.add(key)
+            elif event == "record.deleted" and key is not None:
+                believed.remove(key)
+        return believed
+
+    def stop(self) -> None:
+        with self.database.transaction(self.workspace) as tx:
+            tx.execute(
+                "UPDATE crm_sync.connection SET epoch = epoch + 1, state = 'disconnected' WHERE connection_id = %s",
+                [self.connection_id],
+            )
+
+
+@pytest.fixture(scope="module")
+def keys(worker_db: Database) -> KeyStore:
+    return KeyStore(worker_db, grant=Keyring.generate("grant"), records=Keyring.generate("records"))
+
+
+@pytest.fixture
+def bench(worker_db: Database, keys: KeyStore, workspace: str) -> Callable[[World], Bench]:
+    return lambda world: Bench(worker_db, keys, workspace, world)
+
+
+def world_of(count: int, **facts: Any) -> World:
+    world = World(**facts)
+    for number in range(count):
+        world.put(f"p{number:04d}", f"Person {number}")
+    return world
+
+
+def test_p1_a_first_pass_brings_everything(bench):
+    one = bench(world_of(10))
+    notes = one.sync()
+    assert one.names() == one.truth()
+    assert (notes.seen, notes.saved) == (10, 10)
+    assert one.replay() == set(one.truth())
+
+
+def test_a_second_run_without_changes_writes_nothing(bench):
+    one = bench(world_of(10))
+    one.sync()
+    before = one.events()
+    notes = one.sync()
+    assert one.events() == before
+    assert notes.saved == 0
+
+
+def test_changes_arrive_and_nothing_else_does(bench):
+    one = bench(world_of(10))
+    one.sync()
+    seen_before = len(one.events())
+    one.world.put("p0003", "Renamed")
+    one.world.drop("p0005")
+    one.world.put("new", "Newcomer")
+    one.sync()
+    assert one.names() == one.truth()
+    assert sorted(event for event, _ in one.events()[seen_before:]) == [
+        "record.deleted",
+        "record.saved",
+        "record.saved",
+    ]
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_p5_a_run_in_time_slices_equals_an_undisturbed_one(bench, pages):
+    one = bench(world_of(20))
+    notes = one.sync(pages=pages)
+    assert one.names() == one.truth()
+    assert notes.saved == 20
+
+
+def test_p12_an_expired_cursor_heals_by_a_full_pass(bench):
+    one = bench(world_of(20))
+    one.sync()
+    one.world.drop("p0001")
+    one.world.put("p0002", "Changed while nobody looked")
+    one.world.forget_changes()
+    one.sync(pages=2)
+    assert one.names() == one.truth()
+    assert one.replay() == set(one.truth())
+    assert [event for event, _ in one.events()].count("stream.resync") == 1
+    assert (
+        one.rows("SELECT count(*) AS n FROM crm_sync.pass_seen WHERE connection_id = %s", one.connection_id)[0]["n"]
+        == 0
+    )
+
+
+def test_p12_a_full_pass_writes_only_what_changed(bench):
+    one = bench(world_of(20))
+    one.sync()
+    notes = one.sync(full=True, pages=3)
+    assert (notes.unchanged, notes.saved) == (20, 0)
+
+
+def test_a_new_normaliser_writes_every_record_anew(bench):
+    one = bench(world_of(7))
+    one.sync()
+    one.stream = one.world.stream(normaliser=2)
+    notes = one.sync()
+    assert (notes.unchanged, notes.saved) == (0, 7)
+    assert one.names() == one.truth()
+
+
+def test_p12_a_mass_deletion_waits_for_a_word(bench):
+    one = bench(world_of(200, page_size=50))
+    one.sync()
+    for number in range(150):
+        one.world.drop(f"p{number:04d}")
+    one.world.forget_changes()
+    one.sync(pages=1)
+    assert len(one.names()) == 200
+    hold = one.rows("SELECT * FROM crm_sync.deletion_hold WHERE connection_id = %s", one.connection_id)
+    assert [row["state"] for row in hold] == ["open"]
+    held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item WHERE hold_id = %s", hold[0]["hold_id"])
+    assert held[0]["n"] == 150
+    assert "deletions.held" in [event for event, _ in one.events()]
+
+
+def test_p12_a_held_record_that_shows_itself_again_is_released(bench):
+    one = bench(world_of(200, page_size=50))
+    one.sync()
+    names = {f"p{number:04d}": f"Person {number}" for number in range(150)}
+    for key in names:
+        one.world.drop(key)
+    one.world.forget_changes()
+    one.sync()
+    for key, name in list(names.items())[:30]:
+        one.world.put(key, name)
+    one.sync()
+    held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h "
+                    "USING (workspace_id, hold_id) WHERE h.connection_id = %s", one.connection_id)  # fmt: skip
+    assert held[0]["n"] == 120
+
+
+def test_p12_tombstones_beyond_the_limit_are_held_and_counted_as_refused(bench):
+    one = bench(world_of(200, page_size=40))
+    one.sync()
+    for number in range(120):
+        one.world.drop(f"p{number:04d}")
+    notes = one.sync(pages=1)
+    assert notes.deleted == 40
+    assert notes.refused == 80
+    assert len(one.names()) == 160
+
+
+def test_a_few_deletions_need_no_word(bench):
+    one = bench(world_of(60, page_size=10))
+    one.sync()
+    for number in range(49):
+        one.world.drop(f"p{number:04d}")
+    one.world.forget_changes()
+    one.sync()
+    assert one.names() == one.truth()
+
+
+def test_p2_a_page_on_its_way_when_the_connection_stops_is_thrown_away(bench):
+    one = bench(world_of(9))
+    pages = one.world.pages
+
+    def stops_after_the_first(session, part, cursor):
+        for number, page in enumerate(pages(session, part, cursor)):
+            if number == 1:
+                one.stop()
+            yield page
+
+    one.stream = one.world.stream(pages=stops_after_the_first)
+    with pytest.raises(ConnectionStopped):
+        one.sync()
+    assert len(one.names()) in {0, 3}
+    assert one.replay() == set(one.names())
+
+
+def test_p5_a_worker_that_lost_its_lease_writes_nothing(bench):
+    one = bench(world_of(9))
+    with one.database.transaction(one.workspace) as tx:
+        tx.execute("UPDATE crm_sync.job SET lease_epoch = 2 WHERE job_id = %s", [one.job_id])
+    with pytest.raises(LeaseLost):
+        one.sync()
+    assert one.names() == {}
+    assert one.events() == []
+
+
+def test_p12_a_record_that_cannot_be_parsed_is_set_aside_and_leaves_when_it_can(bench):
+    one = bench(world_of(5))
+    one.world.refuse = {"p0002"}
+    notes = one.sync()
+    assert (notes.saved, notes.refused) == (4, 1)
+    assert one.rows("SELECT reason FROM crm_sync.quarantine WHERE connection_id = %s", one.connection_id) == [
+        {"reason": "bad_record"}
+    ]
+    one.world.refuse = set()
+    one.sync(full=True)
+    assert one.names() == one.truth()
+    assert one.rows("SELECT reason FROM crm_sync.quarantine WHERE connection_id = %s", one.connection_id) == []
+
+
+def test_parts_have_cursors_of_their_own_and_one_that_fails_holds_up_none(bench):
+    world = World(parts={"a": {}, "b": {}, "c": {}})
+    for part in "abc":
+        for number in range(5):
+            world.put(f"k{number}", f"{part}{number}", part)
+    one = bench(world)
+    pages = world.pages
+
+    def b_is_broken(session, part: Part, cursor):
+        if part.key == "b":
+            raise ProviderRefused("this calendar is odd")
+        return pages(session, part, cursor)
+
+    one.stream = world.stream(pages=b_is_broken)
+    notes = one.sync(pages=1)
+    assert len(one.names()) == 10
+    assert list(notes.parts_failed.values()) == ["provider_refused"]
+    assert [event for event, _ in one.events()].count("part.failed") == 1
+    one.stream = world.stream()
+    one.sync()
+    assert one.names() == one.truth()
+
+
+def test_a_part_that_is_gone_takes_its_records_with_it(bench):
+    world = World(parts={"a": {}, "b": {}})
+    for part in "ab":
+        for number in range(5):
+            world.put(f"k{number}", f"{part}{number}", part)
+    one = bench(world)
+    one.sync()
+    del world.parts["b"]
+    one.sync(pages=1)
+    assert one.names() == one.truth()
+    assert one.replay() == set(one.truth())
+    assert len(one.rows("SELECT 1 FROM crm_sync.part WHERE connection_id = %s", one.connection_id)) == 1
+
+
+def test_a_provider_that_gives_the_same_page_for_ever_is_left_alone(bench):
+    one = bench(world_of(3))
+
+    def same_page(_session, _part, _cursor):
+        while True:
+            yield Page(cursor=b"same", more=True)
+
+    one.stream = one.world.stream(pages=same_page)
+    with pytest.raises(Transient):
+        one.sync()
+
+
+def test_p7_a_sealed_record_of_another_connection_does_not_open(bench, worker_db, keys, workspace):
+    from worker.errors import VaultError
+
+    one = bench(world_of(1))
+    one.sync()
+    other = uuid.uuid4()
+    keys.create_for_connection(workspace, other)
+    row = one.rows("SELECT document_key, sealed FROM crm_sync.document WHERE connection_id = %s", one.connection_id)[0]
+    with pytest.raises(VaultError):
+        keys.records(workspace, other).open("document.body", row["document_key"], row["sealed"])
