@@ -120,8 +120,11 @@ class World:
 class QuietSession:
     """A session for a connector that asks nobody."""
 
-    options: dict[str, int | str] = {}
     http = None
+
+    @property
+    def options(self) -> dict[str, int | str]:
+        return {}
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -159,13 +162,15 @@ def connection_exists(database: Database, workspace: str, *streams: str) -> uuid
     connection_id = uuid.uuid4()
     with database.transaction(workspace) as tx:
         tx.execute(
-            "INSERT INTO crm_sync.connection (workspace_id, connection_id, provider, state, purposes, policy_version, agreed_by) "
+            "INSERT INTO crm_sync.connection "
+            "(workspace_id, connection_id, provider, state, purposes, policy_version, agreed_by) "
             "VALUES (%s, %s, 'scripted', 'active', '{contacts}', 'v1', 'user-1')",
             [workspace, connection_id],
         )
         for stream in streams:
             tx.execute(
-                "INSERT INTO crm_sync.stream (workspace_id, connection_id, stream, every) VALUES (%s, %s, %s, '15 min')",
+                "INSERT INTO crm_sync.stream (workspace_id, connection_id, stream, every) "
+                "VALUES (%s, %s, %s, '15 min')",
                 [workspace, connection_id, stream],
             )
     return connection_id

@@ -138,12 +138,6 @@ def quarantine(tx: Connection, place: StreamPlace, part: bytes, refused: Sequenc
         )
 
 
-def has_quarantine(tx: Connection, place: StreamPlace) -> bool:
-    """Whether anything of the stream is set aside."""
-    row = tx.execute(QUERIES["has_quarantine"], place.arguments()).fetchone()
-    return bool(row and row["any"])
-
-
 def leave_quarantine(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> None:
     """Records that could be taken leave the quarantine."""
     if keys:

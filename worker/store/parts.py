@@ -43,7 +43,7 @@ class StreamRow:
 
 @dataclass(frozen=True, slots=True)
 class PartRow:
-    """A part: where it stands. `hold_id` is its open hold on deletions."""
+    """A part: where it stands. `hold_id` is its open hold on deletions; `set_aside`: it has records in quarantine."""
 
     part_key: bytes
     sealed_key: bytes | None
@@ -57,6 +57,7 @@ class PartRow:
     synced_at: datetime | None
     error_reason: str | None
     hold_id: int | None
+    set_aside: bool
 
 
 @dataclass(frozen=True, slots=True)

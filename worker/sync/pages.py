@@ -127,9 +127,11 @@ def _write(
         documents.delete(tx, place, [*moved, *decision.deletes])
     if prepared.refused:
         documents.quarantine(tx, place, key, prepared.refused)
+    shown = [*(document.document_key for document in sealed), *decision.unchanged]
     if part.hold_id is not None:
-        shown = [document.document_key for document in sealed] + list(decision.unchanged)
         parts.release_items(tx, place, part.hold_id, shown)
+    if part.set_aside:
+        documents.leave_quarantine(tx, place, shown)
 
     entries = [_announce(save) for save in decision.saves]
     entries += [Entry(Event.RECORD_DELETED, document_key) for document_key in decision.deletes]

@@ -96,9 +96,3 @@ SET reason = excluded.reason, detail = excluded.detail, last_at = now(), times =
 DELETE FROM crm_sync.quarantine
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
   AND document_key = ANY(%(keys)s);
-
--- name: has_quarantine
-SELECT EXISTS (
-    SELECT 1 FROM crm_sync.quarantine
-    WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
-) AS any;

@@ -31,7 +31,10 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 
 -- name: list_parts
 SELECT p.part_key, p.sealed_key, p.sealed_cursor, p.page_number, p.pass_id, p.in_full_pass, p.sweeping, p.normaliser,
-       p.full_pass_at, p.synced_at, p.error_reason, h.hold_id
+       p.full_pass_at, p.synced_at, p.error_reason, h.hold_id,
+       EXISTS (SELECT 1 FROM crm_sync.quarantine q
+               WHERE q.workspace_id = p.workspace_id AND q.connection_id = p.connection_id AND q.stream = p.stream
+                 AND q.part_key = p.part_key) AS set_aside
 FROM crm_sync.part p
 LEFT JOIN crm_sync.deletion_hold h
     ON h.workspace_id = p.workspace_id AND h.connection_id = p.connection_id AND h.stream = p.stream
