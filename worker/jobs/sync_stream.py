@@ -1,0 +1,124 @@
+"""Syncs one stream of one connection, a time slice at a time.
+
+    may it run? (state, purpose, scopes) ─▶ session: grant, gate, budgets, hosts ─▶ engine ─▶ done · yield · parked
+
+A stream without its purpose never runs (D12), whoever asks. What only the person can mend changes the state of the
+stream or of the connection and ends the job; the data that we hold stays.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from worker.connectors import registry
+from worker.connectors.contract import Connector, Stream
+from worker.errors import AdminBlocked, BadRequest, ConsentGone, ScopeMissing
+from worker.jobs.context import JobContext
+from worker.jobs.handler import Handler
+from worker.jobs.outcomes import Cancelled, Done, Failed, HandBack, Outcome, Parked, Yield
+from worker.privacy import revocation
+from worker.records import Part
+from worker.store import documents, parts
+from worker.store.documents import StreamPlace
+from worker.store.parts import ConnectionRow
+from worker.sync.engine import run_stream
+from worker.sync.run import RecordSeals, Run, RunNotes
+from worker.transport.session import ProviderSession
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSession:
+    """What a connector sees of a run: the door, its options, the time, and what we hold already."""
+
+    http: ProviderSession
+    options: dict[str, int | str]
+    context: JobContext
+    place: StreamPlace
+    seals: RecordSeals
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return self.context.services.clock()
+
+    def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:
+        """Those of `keys` that we hold in `part`."""
+        by_key = {self.seals.document_key(self.place.stream, key): key for key in keys}
+        with self.context.services.database.transaction(self.place.workspace) as tx:
+            part_key = self.seals.part_key(self.place.stream, part.key)
+            held = documents.known(tx, self.place, part_key, sorted(by_key))
+        return frozenset(by_key[key] for key in held)
+
+
+def run(context: JobContext) -> Outcome:
+    """Work on the stream for a time slice."""
+    if context.connection_id is None:
+        raise BadRequest("A job of kind sync_stream needs args.connection_id.")
+    place = StreamPlace(context.workspace, context.connection_id, str(context.args.get("stream", "")))
+    with context.services.database.transaction(context.workspace) as tx:
+        connection = parts.read_connection(tx, context.workspace, context.connection_id)
+        stream_row = parts.read_stream(tx, place)
+    if connection is None or stream_row is None:
+        raise BadRequest(f"Workspace «{context.workspace}» has no stream «{place.stream}» on that connection.")
+    if connection.state != "active":
+        return Cancelled(f"connection_{connection.state}")
+    connector = registry.load(connection.provider)
+    stream = connector.stream(place.stream)
+    if stream is None or stream_row.state == "off":
+        return Failed("stream_off", f"The stream «{place.stream}» is not synced on this connection.")
+    if stream.purpose is not None and stream.purpose not in connection.purposes:
+        return Failed("purpose_missing", f"The connection was not given the purpose «{stream.purpose}».")
+    try:
+        _require_scopes(stream, connection)
+        return _work(context, place, connector, stream, connection)
+    except ScopeMissing as error:
+        with context.services.database.transaction(context.workspace) as tx:
+            revocation.scope_missing(tx, place, connection.epoch, error)
+            context.fence(tx)
+        return Failed(error.reason, error.customer_text)
+    except (ConsentGone, AdminBlocked) as error:
+        with context.services.database.transaction(context.workspace) as tx:
+            revocation.grant_ended(tx, context.workspace, context.connection_id, connection.epoch, error)
+            context.fence(tx)
+        return Failed(error.reason, error.customer_text)
+
+
+def _require_scopes(stream: Stream, connection: ConnectionRow) -> None:
+    missing = tuple(scope for scope in stream.scopes if scope not in connection.scopes)
+    if missing:
+        raise ScopeMissing(f"the grant lacks {', '.join(missing)}", scopes=missing)
+
+
+def _work(
+    context: JobContext, place: StreamPlace, connector: Connector, stream: Stream, connection: ConnectionRow
+) -> Outcome:
+    services = context.services
+    seals = services.keys.records(place.workspace, place.connection)
+    session = StreamSession(
+        http=services.provider_session(context, connector.facts, place.connection, connection.epoch),
+        options={option.name: getattr(services.settings, option.field) for option in connector.facts.options},
+        context=context,
+        place=place,
+        seals=seals,
+    )
+    run_of_stream = Run(
+        database=services.database,
+        place=place,
+        epoch=connection.epoch,
+        stream=stream,
+        session=session,
+        seals=seals,
+        blind=services.keys.blind_index(place.workspace, connection.default_region).values,
+        lease=context,
+        now=services.clock,
+    )
+    notes = RunNotes.resume(context.progress, services.clock())
+    end = run_stream(run_of_stream, notes, full=bool(context.args.get("full")))
+    if end.not_before is not None:
+        return Parked(end.not_before, "not_before", end.notes.as_progress())
+    if not end.finished:
+        progress = end.notes.as_progress()
+        return HandBack(progress) if context.stopping() else Yield(progress)
+    return Done(end.notes.as_progress())
+
+
+HANDLER = Handler("sync_stream", run, deadline=timedelta(minutes=5))
