@@ -1,0 +1,92 @@
+"""`python -m simulator`: start, print the address, serve until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+import msgspec
+
+from simulator.app import Family, Simulator
+from simulator.google import Google
+from simulator.options import DEFAULT_REDIRECT, Options
+from simulator.server import Server
+
+
+def families(simulator: Simulator) -> list[Family]:
+    """Return the providers that are played."""
+    return [Google(simulator)]
+
+
+def main() -> None:
+    """Run from the command line."""
+    arguments = _parser().parse_args()
+    defaults = Options()
+    options = Options(
+        port=arguments.port,
+        seed=arguments.seed,
+        people=arguments.people,
+        messages=arguments.messages,
+        events=arguments.events,
+        accounts=arguments.accounts,
+        quota_scale=arguments.quota_scale,
+        epoch=arguments.epoch,
+        redirect_uris=tuple(arguments.redirect_uri) or (DEFAULT_REDIRECT,),
+        client_id=arguments.client_id or defaults.client_id,
+        client_secret=arguments.client_secret or defaults.client_secret,
+        project_id=arguments.project or defaults.project_id,
+    )
+    asyncio.run(_serve(options, as_json=arguments.json))
+
+
+async def _serve(options: Options, *, as_json: bool) -> None:
+    simulator = Simulator(options, families)
+    server = Server(simulator)
+    listening = await server.start(options.port)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    sys.stdout.write((_description(simulator) if as_json else simulator.address) + "\n")
+    sys.stdout.flush()
+    await stop.wait()
+    await server.close(listening)
+
+
+def _description(simulator: Simulator) -> str:
+    options = simulator.options
+    facts = {
+        "url": simulator.address,
+        "seed": options.seed,
+        "accounts": [account.email for account in simulator.world.accounts],
+        "client_id": options.client_id,
+        "client_secret": options.client_secret,
+        "redirect_uris": options.redirect_uris,
+    }
+    return msgspec.json.encode(facts).decode()
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Options()
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator",
+        description="Plays the providers on loopback and prints its address as the first line.",
+        epilog="example: python -m simulator --port 0 --seed 7 --people 500 --messages 200",
+    )
+    parser.add_argument("--port", type=int, default=defaults.port, help="0 takes a free one")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="the same seed gives the same world")
+    parser.add_argument("--people", type=int, default=defaults.people, help="contacts of each account")
+    parser.add_argument("--messages", type=int, default=defaults.messages, help="messages of each account")
+    parser.add_argument("--events", type=int, default=defaults.events, help="events in each primary calendar")
+    parser.add_argument("--accounts", type=int, default=defaults.accounts)
+    parser.add_argument("--quota-scale", type=float, default=defaults.quota_scale, help="1.0 is the provider's own")
+    parser.add_argument("--epoch", type=float, help="time from which the world's dates are counted (default: today)")
+    parser.add_argument("--redirect-uri", action="append", default=[], help=f"registered address ({DEFAULT_REDIRECT})")
+    parser.add_argument("--client-id", help=defaults.client_id)
+    parser.add_argument("--client-secret", help=defaults.client_secret)
+    parser.add_argument("--project", help=defaults.project_id)
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of the bare address")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What a simulator consists of, and the way of one request through it, apart from sockets.
+
+    request ─▶ who is it? ─▶ fault script ─▶ the provider family of its host ─▶ reply, bent if the script says so
+                                   └────────────────▶ a reply of the script's own
+
+Provider families plug in through `Family`; this module knows none of them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from simulator import distort
+from simulator.clock import Clock
+from simulator.exchange import Reply, Request, json_reply, split_target
+from simulator.faults import Action, Faults
+from simulator.journal import Entry, Journal, shown_query
+from simulator.opaque import Mint
+from simulator.options import Options
+from simulator.quota import Quotas
+from simulator.world import World
+
+ControlHandler = Callable[[str, dict[str, str], dict[str, Any]], Any]
+
+
+class Family(Protocol):
+    """The hosts of one provider."""
+
+    hosts: frozenset[str]
+
+    def identify(self, request: Request) -> None:
+        """Note whose request it is, as far as its bearer tells."""
+
+    def handle(self, request: Request) -> Reply:
+        """Serve a request to one of the hosts."""
+
+    def error(self, host: str, status: int, reason: str | None) -> Reply:
+        """Return an error in this provider's own words, for a fault script that names only a status."""
+
+    def controls(self) -> Mapping[str, ControlHandler]:
+        """Return what the family adds to the control door, by name."""
+
+
+class Simulator:
+    """The parts of one simulated world, wired together."""
+
+    def __init__(self, options: Options, families: Callable[["Simulator"], list[Family]]) -> None:
+        self.options = options
+        self.address = ""
+        self._families = families
+        self.build()
+
+    def build(self) -> None:
+        """Make everything new, as at the start."""
+        self.clock = Clock()
+        self.mint = Mint(self.options.seed)
+        self.world = World(self.options, self.clock)
+        self.quotas = Quotas(self.clock, self.options.quota_scale)
+        self.faults = Faults()
+        self.journal = Journal(self.clock)
+        self.families = self._families(self)
+        self._by_host = {host: family for family in self.families for host in family.hosts}
+
+    def family_of(self, host: str) -> Family | None:
+        """Return the family that serves a host."""
+        return self._by_host.get(host)
+
+    def begin(self, request: Request) -> tuple[Entry, Action]:
+        """Write a request down and ask the fault script about it."""
+        family = self.family_of(request.host)
+        if family is not None:
+            family.identify(request)
+        entry = self.journal.open(request)
+        rule = self.faults.pick(request)
+        return entry, rule.action if rule else Action()
+
+    def serve(self, request: Request, entry: Entry, action: Action) -> Reply:
+        """Carry a request out, or not, and return its reply as the action wants it."""
+        family = self.family_of(request.host)
+        if action.prevents:
+            return distort.substitute(action, request, self._own_error(request, action))
+        if family is None:
+            return unknown_host(request.host)
+        entry.carried_out = True
+        return distort.bend(action, request, family.handle(request))
+
+    def serve_inner(self, outer: Request, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
+        """Serve one call of a batch as the request it stands for; it is written down inside the outer one."""
+        path, query = split_target(target)
+        request = Request(method, outer.host, path, distort.unwrap(query), headers, body, inner=True)
+        family = self._by_host[outer.host]
+        family.identify(request)
+        rule = self.faults.pick(request)
+        action = rule.action if rule else Action()
+        if action.prevents:
+            reply = distort.substitute(action, request, self._own_error(request, action))
+        else:
+            reply = distort.bend(action, request, family.handle(request))
+        outer.notes.inner.append(
+            {"method": method, "path": path, "query": shown_query(request), "status": reply.status,
+             "quota_units": request.notes.quota_units, "account": request.notes.account, "fault": request.notes.fault}
+        )  # fmt: skip
+        return reply
+
+    def _own_error(self, request: Request, action: Action) -> Reply:
+        family = self.family_of(request.host)
+        status = action.status or 500
+        if family is None or status < 400:
+            return Reply(status)
+        return family.error(request.host, status, action.reason)
+
+
+def unknown_host(host: str) -> Reply:
+    """Return the reply for a host that nobody here plays."""
+    return json_reply(
+        {"error": "unknown_host", "host": host, "message": f"No simulated provider serves {host!r}."}, 502
+    )

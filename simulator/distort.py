@@ -1,0 +1,187 @@
+"""Replies bent out of shape: bodies that no parser likes, pages that do not page, items twice over.
+
+Pure functions from a reply to a reply. A page that is bent keeps its items unless the fault is about losing them.
+"""
+
+import base64
+import binascii
+import gzip as gzip_format
+import re
+import struct
+import zlib
+from typing import Any
+
+import msgspec
+
+from simulator.exchange import JSON_TYPE, Reply, Request, json_reply
+from simulator.faults import Action
+
+AGAIN = "again~"
+_MEGABYTE = 1 << 20
+_TEXT_FIELDS = ("displayName", "snippet", "summary", "familyName", "value", "name")
+
+
+def substitute(action: Action, request: Request, default: Reply) -> Reply:
+    """Return what is sent instead of carrying out the request; `default` is the provider's own error reply."""
+    extra = tuple(action.headers.items())
+    if action.retry_after is not None:
+        extra = (*extra, ("retry-after", str(action.retry_after)))
+    if action.redirect is not None:
+        return Reply(action.status or 302, b"", headers=(*extra, ("location", action.redirect)))
+    if action.gzip_bomb is not None:
+        return Reply(200, bomb(action.gzip_bomb), headers=(*extra, ("content-encoding", "gzip")))
+    if action.empty_page_with_token:
+        return json_reply({"nextPageToken": again(request.first("pageToken"))}, headers=extra)
+    reply = default if action.body is None else _literal(action.body, default)
+    return Reply(action.status or 200, reply.body, reply.content_type, (*reply.headers, *extra))
+
+
+def bend(action: Action, request: Request, reply: Reply) -> Reply:
+    """Return the reply to a request that was carried out, as the action deforms it."""
+    if action.repeat_page_token or action.duplicate_items or action.unknown_fields or action.reorder:
+        reply = _bend_page(action, request, reply)
+    if action.body is not None:
+        reply = _literal(action.body, reply, field=action.field)
+    if action.gzip:
+        packed = gzip_format.compress(reply.body, 1)
+        reply = Reply(reply.status, packed, reply.content_type, (*reply.headers, ("content-encoding", "gzip")))
+    extra = tuple(action.headers.items())
+    return Reply(reply.status, reply.body, reply.content_type, (*reply.headers, *extra)) if extra else reply
+
+
+def again(page_token: str | None) -> str:
+    """Return a page token that leads to the page which was asked for just now."""
+    return AGAIN + base64.urlsafe_b64encode((page_token or "").encode()).decode()
+
+
+def unwrap(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Turn a token made by `again` back into the one it stands for."""
+    result = []
+    for key, value in query:
+        if key == "pageToken" and value.startswith(AGAIN):
+            original = base64.urlsafe_b64decode(value.removeprefix(AGAIN)).decode()
+            if original:
+                result.append((key, original))
+        else:
+            result.append((key, value))
+    return tuple(result)
+
+
+def bomb(megabytes: int) -> bytes:
+    """Return a gzip file of about a thousandth of its content's size: a JSON string of blanks."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    blanks = b" " * _MEGABYTE
+    block = packer.compress(blanks) + packer.flush(zlib.Z_FULL_FLUSH)
+    opening = b'{"x":"'
+    head = zlib.compressobj(9, zlib.DEFLATED, -15)
+    start = head.compress(opening) + head.flush(zlib.Z_FULL_FLUSH)
+    tail = zlib.compressobj(9, zlib.DEFLATED, -15)
+    end = tail.compress(b'"}') + tail.flush()
+    checksum = zlib.crc32(opening)
+    for _ in range(megabytes):
+        checksum = zlib.crc32(blanks, checksum)
+    checksum = zlib.crc32(b'"}', checksum)
+    size = len(opening) + megabytes * _MEGABYTE + 2
+    header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    return header + start + block * megabytes + end + struct.pack("<II", checksum, size & 0xFFFFFFFF)
+
+
+def items_of(page: dict[str, Any]) -> str | None:
+    """Return the name of the page's list of items."""
+    return next((key for key, value in page.items() if isinstance(value, list) and key != "defaultReminders"), None)
+
+
+def _bend_page(action: Action, request: Request, reply: Reply) -> Reply:
+    try:
+        page = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError:
+        return reply
+    if not isinstance(page, dict) or reply.status != 200:
+        return reply
+    name = items_of(page)
+    if name is not None:
+        items = page[name]
+        if action.reorder:
+            items = items[::-1]
+        if action.duplicate_items:
+            items = items + items[: action.duplicate_items]
+        if action.unknown_fields:
+            items = [{**item, "xSimulatorOdd": {"deep": [1, None, {"er": "…"}]}} if isinstance(item, dict) else item
+                     for item in items]  # fmt: skip
+        page[name] = items
+    if action.unknown_fields:
+        page["xSimulatorUnknown"] = [1.5, None, "text", {"kind": "unknown"}]
+    sent = request.first("pageToken")
+    if action.repeat_page_token and sent is not None:
+        page.pop("nextSyncToken", None)
+        page["nextPageToken"] = sent
+    return Reply(reply.status, msgspec.json.encode(page), reply.content_type, reply.headers)
+
+
+def _literal(body: Any, reply: Reply, field: str | None = None) -> Reply:
+    """Return the reply with a body as the script words it: a kind by name, or a text, bytes or JSON given in full."""
+    if isinstance(body, dict) and set(body) == {"kind"}:
+        body = str(body["kind"])
+    if isinstance(body, str):
+        if body in _KINDS:
+            return _KINDS[body](reply, field)
+        return Reply(reply.status, body.encode("utf-8", "surrogatepass"), JSON_TYPE, reply.headers)
+    if isinstance(body, dict) and set(body) == {"text"}:
+        return Reply(reply.status, str(body["text"]).encode(), "text/plain; charset=utf-8", reply.headers)
+    if isinstance(body, dict) and set(body) == {"base64"}:
+        try:
+            return Reply(reply.status, base64.b64decode(body["base64"]), JSON_TYPE, reply.headers)
+        except binascii.Error:
+            return Reply(reply.status, b"", JSON_TYPE, reply.headers)
+    return Reply(reply.status, msgspec.json.encode(body), JSON_TYPE, reply.headers)
+
+
+def _with_key(reply: Reply, pair: bytes) -> Reply:
+    """Put a pair before the others of a JSON object; a body that is none becomes one."""
+    rest = reply.body.lstrip()[1:] if reply.body.lstrip().startswith(b"{") else b"}"
+    return _with_body(reply, b"{" + pair + (b"" if rest.lstrip().startswith(b"}") else b",") + rest)
+
+
+def _with_body(reply: Reply, body: bytes) -> Reply:
+    return Reply(reply.status, body, reply.content_type, reply.headers)
+
+
+def _in_text(reply: Reply, field: str | None, inserted: bytes) -> Reply:
+    """Put bytes at the beginning of the first text value, so that the rest of the page stays good."""
+    for name in (field,) if field else _TEXT_FIELDS:
+        mark = b'"' + name.encode() + b'":"'
+        if mark in reply.body:
+            return _with_body(reply, reply.body.replace(mark, mark + inserted, 1))
+    return _with_key(reply, b'"unexpected":"' + inserted + b'"')
+
+
+def _as_number(reply: Reply, field: str | None, number: bytes) -> Reply:
+    """Put bytes in place of the first number, or beside the first key where no number stands."""
+    name = rb'"[^"]+"' if field is None else b'"' + re.escape(field.encode()) + b'"'
+    body, hits = re.subn(rb"(" + name + rb":)-?[0-9][0-9.eE+-]*", rb"\g<1>" + number, reply.body, count=1)
+    if not hits:
+        return _with_key(reply, b'"unexpected":' + number)
+    return _with_body(reply, body)
+
+
+_KINDS = {
+    "malformed_json": lambda reply, _: _with_body(reply, reply.body[:-1] + b",,]"),
+    "truncated": lambda reply, _: _with_body(reply, reply.body[: len(reply.body) // 2]),
+    "empty": lambda reply, _: _with_body(reply, b""),
+    "null": lambda reply, _: _with_body(reply, b"null"),
+    "list": lambda reply, _: _with_body(reply, b"[" + reply.body + b"]"),
+    "html": lambda reply, _: Reply(
+        reply.status, b"<!DOCTYPE html><html><body>Sorry, one moment please</body></html>", "text/html", reply.headers
+    ),
+    "nan": lambda reply, field: _as_number(reply, field, b"NaN"),
+    "infinity": lambda reply, field: _as_number(reply, field, b"-Infinity"),
+    "huge_number": lambda reply, field: _as_number(reply, field, b"9" * 5000),
+    "huge_float": lambda reply, field: _as_number(reply, field, b"1e400"),
+    "non_utf8": lambda reply, field: _in_text(reply, field, b"\xff\xfe\xc3("),
+    "lone_surrogate": lambda reply, field: _in_text(reply, field, b"\\ud800"),
+    "nul": lambda reply, field: _in_text(reply, field, b"\\u0000"),
+    "bom": lambda reply, _: _with_body(reply, b"\xef\xbb\xbf" + reply.body),
+    "duplicate_keys": lambda reply, _: _with_key(reply, b'"nextPageToken":"first"'),
+    "deep_nesting": lambda reply, _: _with_key(reply, b'"unexpected":' + b"[" * 20_000 + b"]" * 20_000),
+}
+KINDS = frozenset(_KINDS)

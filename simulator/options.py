@@ -1,0 +1,24 @@
+"""What a simulator is started with."""
+
+from dataclasses import dataclass
+
+DEFAULT_REDIRECT = "http://localhost:8765/callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Sizes are for each account; the same seed and epoch give the same world."""
+
+    port: int = 0
+    seed: int = 7
+    people: int = 500
+    messages: int = 200
+    events: int = 60
+    accounts: int = 4
+    quota_scale: float = 1.0
+    epoch: float | None = None
+    redirect_uris: tuple[str, ...] = (DEFAULT_REDIRECT,)
+    client_id: str = "simulator-client.apps.googleusercontent.com"
+    client_secret: str = "simulator-secret"  # noqa: S105  A secret that is published is none.
+    project_id: str = "simulator-project"
+    project_number: int = 414_243_444_546

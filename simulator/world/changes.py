@@ -1,0 +1,44 @@
+"""A log of what changed, in order, from which every incremental sync of every provider is told.
+
+It holds keys only; what a key means now is asked where the thing itself is kept.
+"""
+
+from bisect import bisect_right
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+
+
+class ChangeLog(Generic[K]):
+    """Ascending numbers, one for each change."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.generation = 1
+        self._numbers: list[int] = []
+        self._keys: list[K] = []
+        self._latest: dict[K, int] = {}
+
+    def record(self, key: K) -> int:
+        """Write down that a thing changed."""
+        self.last += 1
+        self._numbers.append(self.last)
+        self._keys.append(key)
+        self._latest[key] = self.last
+        return self.last
+
+    def between(self, after: int, until: int) -> list[tuple[int, K]]:
+        """Return what changed after one number and up to another, each thing once, at its latest change.
+
+        What changed once more after `until` is left out: the next sync will tell of it.
+        """
+        start, end = bisect_right(self._numbers, after), bisect_right(self._numbers, until)
+        return [
+            (self._numbers[at], self._keys[at])
+            for at in range(start, end)
+            if self._latest[self._keys[at]] == self._numbers[at]
+        ]
+
+    def expire(self) -> None:
+        """Make every sync token that was given out so far worthless."""
+        self.generation += 1
