@@ -186,3 +186,10 @@ def job_runs(database: Database, workspace: str, connection_id: uuid.UUID) -> in
         ).fetchone()
     assert row is not None
     return int(row["job_id"])
+
+
+def world_of(count: int, **facts: Any) -> World:
+    world = World(**facts)
+    for number in range(count):
+        world.put(f"p{number:04d}", f"Person {number}")
+    return world

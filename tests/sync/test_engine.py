@@ -1,124 +1,12 @@
 """The engine over a real Postgres: whole pages, resumption anywhere, sweeps, holds, stops. Promises P1, P2, P5, P12."""
 
 import uuid
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from tests.sync.scripted import QuietSession, RowLease, World, connection_exists, job_runs
+from tests.sync.scripted import World, world_of
 from worker.errors import ConnectionStopped, LeaseLost, ProviderRefused, Transient
 from worker.records import Page, Part
-from worker.store.database import Database
-from worker.store.documents import StreamPlace
-from worker.sync.engine import run_stream
-from worker.sync.run import Run, RunNotes
-from worker.vault.keyring import Keyring
-from worker.vault.keys import KeyStore
-
-
-class Bench:
-    """One connection under test: runs its stream and looks at what came of it."""
-
-    def __init__(self, worker_db: Database, keys: KeyStore, workspace: str, world: World) -> None:
-        self.database, self.world, self.workspace = worker_db, world, workspace
-        self.connection_id = connection_exists(worker_db, workspace, "contacts")
-        keys.create_for_connection(workspace, self.connection_id)
-        self.place = StreamPlace(workspace, self.connection_id, "contacts")
-        self.seals = keys.records(workspace, self.connection_id)
-        self.blind = keys.blind_index(workspace, "US")
-        self.job_id = job_runs(worker_db, workspace, self.connection_id)
-        self.stream = world.stream()
-
-    def run(self, *, pages: int | None = None, **changes: Any) -> Run:
-        run = Run(
-            database=self.database,
-            place=self.place,
-            epoch=1,
-            stream=self.stream,
-            session=QuietSession(),  # type: ignore[arg-type]
-            seals=self.seals,
-            blind=self.blind.values,
-            lease=RowLease(self.workspace, self.job_id, 1, pages=pages),
-            now=lambda: datetime.now(UTC),
-        )
-        return replace(run, **changes)
-
-    def sync(self, *, pages: int | None = None, full: bool = False, **changes: Any) -> RunNotes:
-        """Run to the end, in time slices of `pages` pages each."""
-        notes = RunNotes(started_at=datetime.now(UTC))
-        for _ in range(500):
-            end = run_stream(self.run(pages=pages, **changes), notes, full=full)
-            notes = RunNotes.resume(self.progress(), datetime.now(UTC))
-            if end.finished:
-                return notes
-        raise AssertionError("the run never ends")
-
-    def progress(self) -> dict[str, Any]:
-        return self.rows("SELECT progress FROM crm_sync.job WHERE job_id = %s", self.job_id)[0]["progress"]
-
-    def rows(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
-        with self.database.transaction(self.workspace) as tx:
-            return tx.execute(statement, arguments).fetchall()  # type: ignore[arg-type]
-
-    def names(self) -> dict[bytes, bytes]:
-        """What we hold: key and opened body."""
-        rows = self.rows(
-            "SELECT document_key, sealed FROM crm_sync.document WHERE connection_id = %s", self.connection_id
-        )
-        return {
-            row["document_key"]: self.seals.open("document.body", row["document_key"], row["sealed"]) for row in rows
-        }
-
-    def truth(self) -> dict[bytes, bytes]:
-        """What the provider holds, in our keys and normal form."""
-        from worker.records import normal_form
-
-        records = [self.world.record(part, key) for part, keys in self.world.parts.items() for key in keys]
-        return {self.seals.document_key("contacts", record.key): normal_form(record.body) for record in records}
-
-    def events(self) -> list[tuple[str, bytes | None]]:
-        rows = self.rows(
-            "SELECT position, event, document_key FROM crm_sync.feed_entry WHERE connection_id = %s ORDER BY position",
-            self.connection_id,
-        )
-        return [(row["event"], row["document_key"]) for row in rows]
-
-    def replay(self) -> set[bytes]:
-        """The keys that a reader of the feed believes in."""
-        believed: set[bytes] = set()
-        for event, key in self.events():
-            if event == "record.saved" and key is not None:
-                believed.add(key)
-            elif event == "record.deleted" and key is not None:
-                believed.remove(key)
-        return believed
-
-    def stop(self) -> None:
-        with self.database.transaction(self.workspace) as tx:
-            tx.execute(
-                "UPDATE crm_sync.connection SET epoch = epoch + 1, state = 'disconnected' WHERE connection_id = %s",
-                [self.connection_id],
-            )
-
-
-@pytest.fixture(scope="module")
-def keys(worker_db: Database) -> KeyStore:
-    return KeyStore(worker_db, grant=Keyring.generate("grant"), records=Keyring.generate("records"))
-
-
-@pytest.fixture
-def bench(worker_db: Database, keys: KeyStore, workspace: str) -> Callable[[World], Bench]:
-    return lambda world: Bench(worker_db, keys, workspace, world)
-
-
-def world_of(count: int, **facts: Any) -> World:
-    world = World(**facts)
-    for number in range(count):
-        world.put(f"p{number:04d}", f"Person {number}")
-    return world
 
 
 def test_p1_a_first_pass_brings_everything(bench):
