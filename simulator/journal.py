@@ -6,6 +6,7 @@ a page or sync token shows a digest, by which two can be compared.
 
 import hashlib
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ _SECRET = frozenset(
     {"access_token", "oauth_token", "client_secret", "code", "code_verifier", "id_token", "refresh_token", "token",
      "key", "state", "code_challenge"}
 )  # fmt: skip
+_KEPT = 100_000
 _CURSORS = frozenset({"pageToken", "syncToken"})
 
 
@@ -72,11 +74,11 @@ def shown_value(key: str, value: str) -> str:
 
 
 class Journal:
-    """All requests since the last clearing, with running totals that a clearing leaves alone."""
+    """The newest hundred thousand requests since the last clearing, with running totals that a clearing leaves alone."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: list[Entry] = []
+        self._entries: deque[Entry] = deque(maxlen=_KEPT)
         self._next = 1
         self.requests = 0
         self.throttled = 0

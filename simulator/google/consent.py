@@ -50,7 +50,7 @@ class ConsentPage:
     """Serves the page and turns decisions into codes."""
 
     def __init__(self, options: Options, world: World, grants: Grants, clock: Clock, clients: Iterable[str]) -> None:
-        self._options = options
+        self.redirect_uris = set(options.redirect_uris)
         self._world = world
         self._grants = grants
         self._clock = clock
@@ -67,7 +67,7 @@ class ConsentPage:
             raise AuthorizationRefused(400, "invalid_request", "A parameter is given twice.")
         if values.get("client_id") not in self._clients:
             raise AuthorizationRefused(401, "invalid_client", "The OAuth client was not found.")
-        if values.get("redirect_uri") not in self._options.redirect_uris:
+        if values.get("redirect_uri") not in self.redirect_uris:
             raise AuthorizationRefused(
                 400, "redirect_uri_mismatch", f"{values.get('redirect_uri')!r} is not registered, letter by letter."
             )

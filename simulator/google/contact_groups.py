@@ -65,6 +65,15 @@ class ContactGroups:
         """Make all sync tokens worthless."""
         self._groups(account).log.expire()
 
+    def truth(self, account: Account) -> "list[dict[str, Any]]":
+        """Return the groups that are there."""
+        groups = self._groups(account)
+        return [
+            {"id": f"contactGroups/{group_id}", "name": name}
+            for group_id, name in groups.names.items()
+            if group_id not in groups.deleted
+        ]
+
     def list(self, request: Request, account: Account) -> Reply:
         """Serve contactGroups.list.
 

@@ -250,3 +250,11 @@ def _refusal(refused: GrantRefused) -> Reply:
     if refused.subtype:
         body["error_subtype"] = refused.subtype
     return json_reply(body, refused.status, _NO_STORE)
+
+
+def plain_error(status: int, reason: str | None) -> Reply:
+    """Return an error for a fault script, as these hosts word theirs."""
+    error = reason or (
+        "invalid_grant" if status == 400 else "temporarily_unavailable" if status > 500 else "server_error"
+    )
+    return _refusal(GrantRefused(error, "Scripted.", status=status))

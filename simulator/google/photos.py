@@ -5,8 +5,15 @@ import struct
 import zlib
 
 from simulator.exchange import Reply, Request
+from simulator.google.person import PHOTO_HOST
+from simulator.google.service import Parts, Service
 
 _SIDE = 16
+
+
+def photo_service(_parts: Parts) -> Service:
+    """Build the service."""
+    return Service(name="photos", prefixes=((PHOTO_HOST, "/"),), style="both", handle=picture)
 
 
 def picture(request: Request) -> Reply:

@@ -1,0 +1,9 @@
+"""Which of Google's APIs are played: one builder each, in the order in which their addresses are tried."""
+
+from collections.abc import Callable
+
+from simulator.google.people_service import people_service
+from simulator.google.photos import photo_service
+from simulator.google.service import Parts, Service
+
+SERVICES: tuple[Callable[[Parts], Service], ...] = (people_service, photo_service)
