@@ -17,7 +17,7 @@ class OneConnection:
     """One connection under test: runs its stream over a scripted provider and looks at what came of it."""
 
     def __init__(self, worker_db: Database, keys: KeyStore, workspace: str, world: World) -> None:
-        self.database, self.world, self.workspace = worker_db, world, workspace
+        self.database, self.keys, self.world, self.workspace = worker_db, keys, world, workspace
         self.connection_id = connection_exists(worker_db, workspace, "contacts")
         keys.create_for_connection(workspace, self.connection_id)
         self.place = StreamPlace(workspace, self.connection_id, "contacts")
@@ -26,6 +26,11 @@ class OneConnection:
         self.job_id = job_runs(worker_db, workspace, self.connection_id)
         self.lease_epoch = 1
         self.stream = world.stream()
+
+    def move_to(self, database: Database, keys_database: Database) -> None:
+        """Go on over other connections to Postgres, as a forked process must."""
+        self.database = database
+        self.seals = self.keys.over(keys_database).records(self.workspace, self.connection_id)
 
     def run(self, *, pages: int | None = None, **changes: Any) -> Run:
         run = Run(

@@ -38,7 +38,7 @@ def after_changes(world: World) -> None:
 
 
 def counters(one: OneConnection) -> list[dict[str, Any]]:
-    columns = "seen, saved, unchanged, deleted, repeated, skipped, refused, swept, page_number, in_full_pass, pass_id"
+    columns = "seen, saved, unchanged, deleted, repeated, skipped, refused, swept, in_full_pass, pass_id"
     return one.rows(f"SELECT {columns} FROM crm_sync.part WHERE connection_id = %s", one.connection_id)
 
 
@@ -47,14 +47,15 @@ def adds_up(row: dict[str, Any]) -> bool:
     return row["seen"] == sum(row[name] for name in ends)
 
 
-def runs_in_a_child(one: OneConnection, url: str) -> int:
-    """The run in a forked process over `url`; returns its pid."""
+def runs_in_a_child(one: OneConnection, url: str, keys_url: str) -> int:
+    """The run in a forked process with connections of its own, the engine's over `url`; returns its pid."""
     pid = os.fork()
     if pid:
         return pid
     try:
-        with Database(url, name="victim") as database:
-            one.sync(database=database)
+        with Database(url, name="victim") as database, Database(keys_url, name="victim-keys") as keys_database:
+            one.move_to(database, keys_database)
+            one.sync()
     except BaseException:  # noqa: BLE001 - the child must end here, whatever happens.
         os._exit(1)
     os._exit(0)
@@ -74,7 +75,7 @@ def run_killed_at(one: OneConnection, url: str, number: int, *, after: bool) -> 
             raise Cut
 
     with PostgresProxy(url, at_statement) as proxy:
-        victim.append(runs_in_a_child(one, proxy.url))
+        victim.append(runs_in_a_child(one, proxy.url, url))
         started.set()
         os.waitpid(victim[0], 0)
     return killed.is_set()
@@ -100,7 +101,7 @@ def worker_url(database_urls: dict[Role, str]) -> str:
 def statements_of(one: OneConnection, url: str) -> int:
     """How many statements an undisturbed run sends."""
     with PostgresProxy(url, lambda _number, _text: None) as proxy:
-        pid = runs_in_a_child(one, proxy.url)
+        pid = runs_in_a_child(one, proxy.url, url)
         _, status = os.waitpid(pid, 0)
         assert status == 0, "the undisturbed run failed"
         return proxy.statements

@@ -183,6 +183,10 @@ class KeyStore:
         self._database = database
         self._keyrings = {keyring.name: keyring for keyring in (grant, records) if keyring is not None}
 
+    def over(self, database: Database) -> "KeyStore":
+        """The same keyrings over another database, or over the connections of a forked process."""
+        return KeyStore(database, grant=self._keyrings.get("grant"), records=self._keyrings.get("records"))
+
     def create_for_connection(self, workspace: str, connection_id: UUID) -> None:
         """Make a connection's keys, those that are missing; doing it again is harmless.
 
