@@ -78,8 +78,9 @@ class OneConnection:
         }
 
     def truth(self) -> dict[bytes, bytes]:
-        """What the provider holds, in our keys and normal form."""
-        records = [self.world.record(part, key) for part, keys in self.world.parts.items() for key in keys]
+        """What the provider holds, in our keys and normal form, but for what cannot be read."""
+        shown = [(part, key) for part, keys in self.world.parts.items() for key in keys]
+        records = [self.world.record(part, key) for part, key in shown if key not in self.world.refuse]
         return {self.seals.document_key("contacts", record.key): normal_form(record.body) for record in records}
 
     def events(self) -> list[tuple[str, bytes | None]]:
