@@ -150,16 +150,19 @@ def test_p1_a_stop_at_any_statement_lets_no_later_page_through(bench: Make, work
                 stopping.start()
                 stopping.join(0.05)  # Either it is through by now, or it waits for the page's transaction.
 
-        with PostgresProxy(worker_url, at_statement) as proxy, Database(proxy.url, name="raced") as database:
-            with suppress(ConnectionStopped):
-                one.sync(database=database)
+        with (
+            PostgresProxy(worker_url, at_statement) as proxy,
+            Database(proxy.url, name="raced") as database,
+            suppress(ConnectionStopped),
+        ):
+            one.sync(database=database)
         if stopping.ident is None:
             continue  # Setting up the connection takes a statement more or less from run to run.
         stopping.join(10)
         raced += 1
         assert len(one.names()) == held_at_stop[0], f"a page came after the stop at statement {number}"
         assert one.replay() == set(one.names())
-    assert raced > total - 5
+    assert raced > 0.9 * total
 
 
 def stop_and_count(one: OneConnection, held: list[int]) -> None:
