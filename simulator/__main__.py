@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 
@@ -36,6 +37,7 @@ def main() -> None:
         client_secret=arguments.client_secret or defaults.client_secret,
         project_id=arguments.project or defaults.project_id,
     )
+    gc.set_threshold(100_000, 50, 1_000)  # A hundred thousand contacts are not worth looking through again and again.
     asyncio.run(_serve(options, as_json=arguments.json))
 
 

@@ -36,6 +36,9 @@ class Family(Protocol):
     def error(self, host: str, status: int, reason: str | None) -> Reply:
         """Return an error in this provider's own words, for a fault script that names only a status."""
 
+    def counters(self) -> Mapping[str, int]:
+        """Return the family's own running totals."""
+
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return what the family adds to the control door, by name."""
 

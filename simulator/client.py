@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 _START_S = 20.0
@@ -34,7 +34,7 @@ class Simulator:
         self._process = process
 
     @classmethod
-    def start(cls, **options: Any) -> "Simulator":
+    def start(cls, **options: Any) -> Self:
         """Spawn `python -m simulator`; options are its own with underscores, a list repeats an option.
 
         Raises: RuntimeError when it does not come up.
@@ -70,7 +70,7 @@ class Simulator:
             self._process.stdout.close()
         self._process = None
 
-    def __enter__(self) -> "Simulator":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -134,7 +134,7 @@ class Simulator:
         """Drop all fault rules."""
         self.control("faults", method="DELETE")
 
-    def requests(self, since: int = 0, **only: str) -> list[dict[str, Any]]:
+    def requests(self, since: int = 0, **only: Any) -> list[dict[str, Any]]:
         """Return the log of requests."""
         return list(self.control("requests", since=since, **only)["requests"])
 

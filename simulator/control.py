@@ -85,6 +85,8 @@ class ControlDoor:
             "by_status": journal.by_status,
             "quotas": self._simulator.quotas.counters(),
         }
+        for family in self._simulator.families:
+            own |= family.counters()
         return own
 
     def _quota(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:

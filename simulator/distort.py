@@ -9,6 +9,7 @@ import gzip as gzip_format
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -164,7 +165,7 @@ def _as_number(reply: Reply, field: str | None, number: bytes) -> Reply:
     return _with_body(reply, body)
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Reply, str | None], Reply]] = {
     "malformed_json": lambda reply, _: _with_body(reply, reply.body[:-1] + b",,]"),
     "truncated": lambda reply, _: _with_body(reply, reply.body[: len(reply.body) // 2]),
     "empty": lambda reply, _: _with_body(reply, b""),

@@ -74,7 +74,7 @@ def shown_value(key: str, value: str) -> str:
 
 
 class Journal:
-    """The newest hundred thousand requests since the last clearing, with running totals that a clearing leaves alone."""
+    """The newest hundred thousand requests since the last clearing; a clearing leaves the running totals alone."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

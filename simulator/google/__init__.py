@@ -28,7 +28,7 @@ class Google:
     def __init__(self, simulator: Simulator) -> None:
         options = simulator.options
         simulator.quotas.declare(*LIMITS)
-        clients = {name: options.client_secret for name in (options.client_id, second_client(options.client_id))}
+        clients = dict.fromkeys((options.client_id, second_client(options.client_id)), options.client_secret)
         self._grants = Grants(simulator.clock)
         access = Access(self._grants, simulator.quotas, options.project_number)
         page = ConsentPage(options, simulator.world, self._grants, simulator.clock, clients)
@@ -62,6 +62,10 @@ class Google:
         if host in _IDENTITY_HOSTS - {"www.googleapis.com"}:
             return plain_error(status, reason)
         return scripted(status, reason).reply(self._style(host))
+
+    def counters(self) -> Mapping[str, int]:
+        """Return how often tokens were asked for, and how often a refresh token was used."""
+        return {"token_requests": self._oauth.token_requests, "refreshes": self._grants.refreshes}
 
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return Google's controls."""

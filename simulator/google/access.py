@@ -46,7 +46,8 @@ _WORDS = {
         "people.googleapis.com", "rateLimitExceeded",
     ),
     PEOPLE_FIRST_PAGE: (
-        429, "Full sync requests", "Full sync requests per minute per user", "people.googleapis.com", "rateLimitExceeded",
+        429, "Full sync requests", "Full sync requests per minute per user", "people.googleapis.com",
+        "rateLimitExceeded",
     ),
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ class ContactGroups:
         """Make all sync tokens worthless."""
         self._groups(account).log.expire()
 
-    def truth(self, account: Account) -> "list[dict[str, Any]]":
+    def truth(self, account: Account) -> list[dict[str, Any]]:
         """Return the groups that are there."""
         groups = self._groups(account)
         return [
@@ -74,7 +74,7 @@ class ContactGroups:
             if group_id not in groups.deleted
         ]
 
-    def list(self, request: Request, account: Account) -> Reply:
+    def listed(self, request: Request, account: Account) -> Reply:
         """Serve contactGroups.list.
 
         Raises: GoogleError.
@@ -117,7 +117,7 @@ class ContactGroups:
         members = self._members(account, groups.names[group_id])[: given.integer("maxMembers") or 0]
         return json_reply(group | ({"memberResourceNames": members} if members else {}))
 
-    def _members(self, account: Account, name: str) -> "list[str]":
+    def _members(self, account: Account, name: str) -> list[str]:
         book = account.contacts
         return [f"people/c{one.name_number}" for one in book.from_number(0) if name in book.facts(one).groups]
 
@@ -176,5 +176,5 @@ def _fields(given: Parameters) -> frozenset[str]:
     text = given.text("groupFields")
     fields = frozenset(text.split(",")) if text else _DEFAULT_FIELDS
     if not fields <= _FIELDS:
-        raise invalid_argument(f"Invalid groupFields mask path: {sorted(fields - _FIELDS)[0]}", "groupFields")
+        raise invalid_argument(f"Invalid groupFields mask path: {min(fields - _FIELDS)}", "groupFields")
     return fields

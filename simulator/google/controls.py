@@ -1,4 +1,7 @@
-"""Google's part of the control door: accounts, truth, edits of the world, consent, and the switches of every service."""
+"""Google's part of the control door: accounts, truth, edits of the world, consent, and every service's switches.
+
+It judges nothing; what it is told to do is carried out where the thing itself is kept.
+"""
 
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit

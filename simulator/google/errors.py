@@ -44,7 +44,11 @@ class GoogleError(Exception):
         """Return the error as a service of this style sends it."""
         reason = self.reason or _REASONS.get(self.status, "unknown")
         domain = self.domain or ("usageLimits" if reason in _USAGE else "global")
-        item = {"message": self.message, "domain": domain, "reason": reason}
+        item = {
+            "message": "Invalid Credentials" if self.status == 401 else self.message,
+            "domain": domain,
+            "reason": reason,
+        }
         if self.location is not None:
             item |= {"locationType": self.location[0], "location": self.location[1]}
         error: dict[str, Any] = {"code": self.status, "message": self.message}
@@ -96,8 +100,8 @@ def unknown_parameter(name: str) -> GoogleError:
     """Return the error for a query parameter that the method does not have."""
     return GoogleError(
         400,
-        f"Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field '{name}' could not "
-        "be found in request message.",
+        f"Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field '{name}' could "
+        "not be found in request message.",
         "badRequest",
         details=[
             {

@@ -29,6 +29,7 @@ class OAuth:
         self._page = page
         self._clients = clients
         self._signer = Signer()
+        self.token_requests = 0
         self.routes: dict[tuple[str, str, str], Callable[[Request], Reply]] = {
             ("accounts.google.com", "GET", "/o/oauth2/v2/auth"): page.show,
             ("accounts.google.com", "GET", "/o/oauth2/auth"): page.show,
@@ -59,10 +60,11 @@ class OAuth:
             return _refusal(GrantRefused("invalid_request", "The request must be a form."))
         fields = request.form()
         form = dict(fields)
+        self.token_requests += 1
         request.notes.form = {"grant_type": form.get("grant_type", "")}
+        if len(form) != len(fields):
+            return _refusal(GrantRefused("invalid_request", "A parameter is given twice."))
         try:
-            if len(form) != len(fields):
-                raise GrantRefused("invalid_request", "A parameter is given twice.")
             client_id = self._client(request, form)
             return self._scripted(form) or json_reply(self._answer(request, form, client_id), headers=_NO_STORE)
         except GrantRefused as refused:

@@ -65,6 +65,7 @@ class _Pass:
     sync_token: str | None
     wants_token: bool
     order: str
+    groups: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class People:
                 return self._other_contacts(request)
             case ("v1", "contactGroups"):
                 token = self._admit(request, scopes.CONTACTS, PEOPLE_GROUPS)
-                return self._groups.list(request, token.account)
+                return self._groups.listed(request, token.account)
             case ("v1", "contactGroups", name):
                 token = self._admit(request, scopes.CONTACTS, PEOPLE_GROUPS)
                 return self._groups.get(request, token.account, name)
@@ -114,7 +115,19 @@ class People:
     def warm(self, account: Account, mask: frozenset[str]) -> int:
         """Encode a whole book beforehand, so that a benchmark measures its client and not this."""
         book = account.contacts
-        call = _Pass(account, book, "CONTACT", "", mask, 0, "", None, wants_token=False, order=_ORDERS[0])
+        call = _Pass(
+            account,
+            book,
+            "CONTACT",
+            "",
+            mask,
+            0,
+            "",
+            None,
+            wants_token=False,
+            order=_ORDERS[0],
+            groups=self._groups.ids(account),
+        )
         return sum(1 for contact in book.from_number(0) if self._person(call, contact, former=False))
 
     def _admit(self, request: Request, allowed: frozenset[str], limit: str, units: int = 1) -> AccessToken:
@@ -167,6 +180,7 @@ class People:
             sync_token=given.text("syncToken"),
             wants_token=given.flag("requestSyncToken") or given.text("syncToken") is not None,
             order=order,
+            groups=self._groups.ids(account),
         )
 
     def _page(self, call: _Pass, page_token: str | None) -> Reply:
@@ -179,7 +193,8 @@ class People:
                 raise invalid_argument("Page token is invalid, or the parameters differ from those of the first page.")
         else:
             place = {"sub": call.account.sub, "print": call.print, "from": since["seq"] if since else None,
-                     "until": log.last, "after": since["seq"] if since else 0, "began": self._world.clock.now()}  # fmt: skip
+                     "until": log.last, "after": since["seq"] if since else 0,
+                     "began": self._world.clock.now()}  # fmt: skip
         if since:
             items, after = self._changed(call, place)
         elif call.order == _ORDERS[0]:
@@ -226,7 +241,7 @@ class People:
 
     def _changed(self, call: _Pass, place: dict[str, Any]) -> tuple[list[bytes], int | None]:
         """Return one page of what changed and the number in the log to go on from."""
-        changes = call.book.log.between(place["after"], place["until"])
+        changes = call.book.log.between(place["after"], place["until"], call.page_size + 1)
         page = changes[: call.page_size]
         items = []
         for _, number in page:
@@ -254,7 +269,7 @@ class People:
     def _resource(self, call: _Pass, contact: Contact, *, limit: int | None, former: bool) -> dict[str, Any]:
         return resource(
             contact, call.book.facts(contact), call.mask, kind=call.kind, limit=limit, former=former,
-            groups=self._groups.ids(call.account),
+            groups=call.groups,
         )  # fmt: skip
 
     def _read_sync_token(self, call: _Pass) -> dict[str, Any]:
@@ -318,7 +333,19 @@ class People:
 
     def _single(self, account: Account, contact: Contact, mask: frozenset[str]) -> dict[str, Any]:
         book = account.contacts
-        call = _Pass(account, book, "CONTACT", "", mask, 0, "", None, wants_token=False, order=_ORDERS[0])
+        call = _Pass(
+            account,
+            book,
+            "CONTACT",
+            "",
+            mask,
+            0,
+            "",
+            None,
+            wants_token=False,
+            order=_ORDERS[0],
+            groups=self._groups.ids(account),
+        )
         return self._resource(call, contact, limit=None, former=False)
 
 

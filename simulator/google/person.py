@@ -12,8 +12,8 @@ from simulator.world.contacts import Contact
 from simulator.world.people import PersonFacts
 
 PERSON_FIELDS = frozenset(
-    {"addresses", "ageRanges", "biographies", "birthdays", "calendarUrls", "clientData", "coverPhotos", "emailAddresses",
-     "events", "externalIds", "genders", "imClients", "interests", "locales", "locations", "memberships", "metadata",
+    {"addresses", "ageRanges", "biographies", "birthdays", "calendarUrls", "clientData", "coverPhotos",
+     "emailAddresses", "events", "externalIds", "genders", "imClients", "interests", "locales", "locations", "memberships", "metadata",
      "miscKeywords", "names", "nicknames", "occupations", "organizations", "phoneNumbers", "photos", "relations",
      "sipAddresses", "skills", "urls", "userDefined"}
 )  # fmt: skip
@@ -75,10 +75,23 @@ def resource(
             person["metadata"]["previousResourceNames"] = [f"people/c{number}" for number in contact.former]
     if "names" in mask and facts.display_name:
         person["names"] = [_name(facts, first)]
-    if "nicknames" in mask and facts.nickname:
-        person["nicknames"] = [{"metadata": first, "value": facts.nickname}]
     if "photos" in mask:
         person["photos"] = [_photo(contact, facts, first)]
+    if "memberships" in mask:
+        person["memberships"] = [_membership(one, groups or {}, other) for one in facts.groups]
+    _add_ways_to_reach(person, facts, mask, limit, first, other)
+    _add_rare(person, facts, mask, first, other)
+    return person
+
+
+def _add_ways_to_reach(
+    person: dict[str, Any],
+    facts: PersonFacts,
+    mask: frozenset[str],
+    limit: int | None,
+    first: dict[str, Any],
+    other: dict[str, Any],
+) -> None:
     if "emailAddresses" in mask and facts.emails:
         person["emailAddresses"] = [
             _with_kind({"metadata": other if at else first, "value": one.value}, one.kind)
@@ -96,17 +109,15 @@ def resource(
     if "organizations" in mask and (facts.company or facts.title):
         organisation = {"metadata": first, "name": facts.company, "department": facts.department, "title": facts.title}
         person["organizations"] = [{key: value for key, value in organisation.items() if value}]
-    if "memberships" in mask:
-        person["memberships"] = [_membership(one, groups or {}, other) for one in facts.groups]
     if "addresses" in mask and (facts.street or facts.city):
         person["addresses"] = [_address(facts, first)]
-    _add_rare(person, facts, mask, first, other)
-    return person
 
 
 def _add_rare(
     person: dict[str, Any], facts: PersonFacts, mask: frozenset[str], first: dict[str, Any], other: dict[str, Any]
 ) -> None:
+    if "nicknames" in mask and facts.nickname:
+        person["nicknames"] = [{"metadata": first, "value": facts.nickname}]
     if "birthdays" in mask and facts.birthday is not None:
         day = facts.birthday
         date = {key: value for key, value in (("year", day.year), ("month", day.month), ("day", day.day)) if value}

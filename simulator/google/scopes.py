@@ -1,6 +1,7 @@
 """The scopes that the simulated project may ask for, and which of them each method accepts.
 
-Source: the provider sheet, section 1.3, and the discovery documents (Gmail 20261005, People 20251117, Calendar 20261030).
+Source: the provider sheet, section 1.3, and the discovery documents
+(Gmail 20261005, People 20251117, Calendar 20261030).
 """
 
 AUTH = "https://www.googleapis.com/auth/"

@@ -4,6 +4,7 @@ It holds keys only; what a key means now is asked where the thing itself is kept
 """
 
 from bisect import bisect_right
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -27,17 +28,19 @@ class ChangeLog(Generic[K]):
         self._latest[key] = self.last
         return self.last
 
-    def between(self, after: int, until: int) -> list[tuple[int, K]]:
+    def between(self, after: int, until: int, limit: int | None = None) -> list[tuple[int, K]]:
         """Return what changed after one number and up to another, each thing once, at its latest change.
 
+        With a limit, only so many of them from the beginning.
         What changed once more after `until` is left out: the next sync will tell of it.
         """
         start, end = bisect_right(self._numbers, after), bisect_right(self._numbers, until)
-        return [
+        latest = (
             (self._numbers[at], self._keys[at])
             for at in range(start, end)
             if self._latest[self._keys[at]] == self._numbers[at]
-        ]
+        )
+        return list(islice(latest, limit))
 
     def expire(self) -> None:
         """Make every sync token that was given out so far worthless."""

@@ -86,7 +86,7 @@ def ordinary_person(seed: int, book: int, number: int) -> PersonFacts:
     company, domain = dice.pick(words.COMPANIES)
     city, country = dice.pick(words.CITIES)
     local = f"{given_latin}.{family_latin}{number}"
-    emails = (Email(f"{local}@{domain}.example"),)
+    emails: tuple[Email, ...] = (Email(f"{local}@{domain}.example"),)
     if number % 4 == 0:
         emails += (Email(f"{given_latin}{number}@post.example", "home"),)
     digits = dice.digits(7)
@@ -124,7 +124,7 @@ HARD_CASES: tuple[tuple[str, Callable[[PersonFacts], PersonFacts]], ...] = (
     ("arabic", _with(given_name="ليلى", family_name="النجار", emails=(Email("layla@baytalwaraq.example"),))),
     ("without a name", _with(given_name="", family_name="", nickname="", company="")),
     ("120 e-mails", _with(emails=tuple(Email(f"alias{n}@many.example", "other") for n in range(120)))),
-    ("same name, first", _with(given_name="Maren", family_name="Birch", emails=(Email("maren.a@copperkettle.example"),))),
+    ("same name, first", _with(given_name="Maren", family_name="Birch", emails=(Email("maren.a@tinroof.example"),))),
     ("same name, second", _with(given_name="Maren", family_name="Birch", emails=(Email("maren.b@tinroof.example"),))),
     ("birthday without year", _with(birthday=Birthday(0, 2, 29))),
     ("very long fields", _with(note="ก" * 20_000, family_name="Longstocking-" * 40, title="x" * 2_000)),
@@ -135,14 +135,15 @@ HARD_CASES: tuple[tuple[str, Callable[[PersonFacts], PersonFacts]], ...] = (
     ("thai digits", _with(phones=(Phone("+66 81 234 5678".translate(_THAI_DIGITS), "+66812345678"),))),
     ("nothing at all", lambda _facts: PersonFacts(groups=())),
     ("bidirectional override", _with(given_name="Ana\u202egnp.exe", family_name="\u2066Quill\u2069")),
-    ("odd e-mails", _with(emails=(Email("  Mixed.Case@QUIETHARBOUR.Example "), Email("no at sign"), Email("ü@bücher.example"),
-                                  Email("x@xn--bcher-kva.example"), Email("")))),
+    ("odd e-mails", _with(emails=(Email("  Mixed.Case@QUIETHARBOUR.Example "), Email("no at sign"),
+                                  Email("ü@bücher.example"), Email("x@xn--bcher-kva.example"), Email("")))),
     ("same e-mail twice", _with(emails=(Email("twice@tinroof.example"), Email("TWICE@tinroof.example", "home")))),
     ("birthday as text", _with(birthday=Birthday(text="sometime in spring"))),
     ("birthday without day", _with(birthday=Birthday(1980, 4, 0))),
     ("markup in the note", _with(note="<script>alert('x')</script><b>bold</b> & '\"; DROP TABLE contact; --")),
     ("combining marks", _with(given_name="e\u0301" * 8, family_name="ที่\u200bน้ำ")),
     ("90 phones", _with(phones=tuple(Phone(f"+1 415 555 {n:04}", f"+1415555{n:04}", "other") for n in range(90)))),
-    ("extension", _with(phones=(Phone("+1 (415) 555-0100 ext. 7", "+14155550100", "work"), Phone("*100#", None, "other")))),
+    ("extension", _with(phones=(Phone("+1 (415) 555-0100 ext. 7", "+14155550100", "work"),
+                                Phone("*100#", None, "other")))),
     ("custom fields", _with(custom=(("Customer no.", "A-17"), ("Customer no.", "A-18"), ("", "no key")))),
 )  # fmt: skip

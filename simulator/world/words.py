@@ -32,7 +32,8 @@ FAMILY_AR = (
     ("النجار", "alnajjar"), ("الورد", "alward"),
 )  # fmt: skip
 COMPANIES = (
-    ("Copper Kettle Trading", "copperkettle"), ("Northlight Surveying", "northlight"), ("Blue Heron Logistics", "blueheron"),
+    ("Copper Kettle Trading", "copperkettle"), ("Northlight Surveying", "northlight"),
+    ("Blue Heron Logistics", "blueheron"),
     ("บริษัท ดอกบัว จำกัด", "dokbua"), ("ร้านชาเขียว", "chakhiao"), ("بيت الورق", "baytalwaraq"),
     ("شركة النخلة", "alnakhla"), ("Quiet Harbour Software", "quietharbour"), ("Meadow & Sons", "meadowsons"),
     ("Tin Roof Studio", "tinroof"),
@@ -68,6 +69,7 @@ LINES_AR = (
     "أخبرني أيهما يناسبك أكثر.", "سلامي للجميع.",
 )  # fmt: skip
 MEETINGS = (
-    "Weekly round", "Call with the buyer", "ประชุมทีมขาย", "اجتماع المشروع", "Lunch", "Review of the quarter", "Site visit",
+    "Weekly round", "Call with the buyer", "ประชุมทีมขาย", "اجتماع المشروع", "Lunch", "Review of the quarter",
+    "Site visit",
     "ตรวจรับงาน", "مكالمة مع العميل",
 )  # fmt: skip
