@@ -224,7 +224,9 @@ def still_running(tx: Transaction, workspace: str, connection_id: UUID, *, but: 
 
 def last_request(tx: Transaction, workspace: str, connection_id: UUID) -> tuple[int, datetime | None]:
     """How many requests were ever made for the connection, and when the last of them started."""
-    row = tx.execute(QUERIES["last_request"], {**_key(workspace, connection_id), "farewells": list(FAREWELLS)}).fetchone()
+    row = tx.execute(
+        QUERIES["last_request"], {**_key(workspace, connection_id), "farewells": list(FAREWELLS)}
+    ).fetchone()
     return (int(row["requests"]), row["last_request_at"]) if row else (0, None)
 
 

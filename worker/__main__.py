@@ -1,0 +1,27 @@
+"""`python -m worker --pool sync`: one worker process. It is `crm-sync worker` for those who have no console scripts."""
+
+import argparse
+import sys
+
+from worker import settings
+from worker.app import run_worker
+from worker.errors import CrmSyncError
+from worker.jobs.lanes import POOLS
+
+
+def main() -> int:
+    """Read the command line and run until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("--pool", choices=sorted(POOLS), default="all", help="which lanes to serve")
+    parser.add_argument("--threads", type=int, default=None, help="threads; default: CRM_SYNC_THREADS")
+    parser.add_argument("--with-parent", action="store_true", help="end when the parent process ends")
+    arguments = parser.parse_args()
+    try:
+        return run_worker(settings.load(), arguments.pool, threads=arguments.threads, with_parent=arguments.with_parent)
+    except CrmSyncError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

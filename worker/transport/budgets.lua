@@ -1,0 +1,131 @@
+-- Takes permits from several buckets at once, or from none.
+--
+-- KEYS[1]                the book: the moment (ms) since which spending is on record; 0 = since ever
+-- KEYS[3i-1]             bucket i, a hash: slot, total, closed, and the units spent in each slot by its number
+-- KEYS[3i], KEYS[3i+1]   for a shared bucket: who waits (sorted set by the end of waiting), this sharer's own bucket
+-- ARGV[1]                now in ms, for tests; '' = this server's clock
+-- ARGV[2]                how to open a missing book: '' = do not, 'first' = nothing was ever spent, 'lost' = all may be
+-- ARGV[3], ARGV[4]       slots in a window; slots that are counted (more than a window, see budgets.py)
+-- ARGV[4i+1 .. 4i+4]     bucket i: limit, window in ms, units, sharer ('' = the bucket is not shared out)
+--
+-- Returns {'taken'}, {'no book'} or {'wait', milliseconds}.
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local slots, counted = tonumber(ARGV[3]), tonumber(ARGV[4])
+local number = function(value) return string.format('%.0f', value) end
+
+local born = tonumber(redis.call('GET', KEYS[1]))
+if not born then
+  if ARGV[2] == '' then return {'no book'} end
+  born = (ARGV[2] == 'first') and 0 or now
+  redis.call('SET', KEYS[1], number(born))
+end
+if born > now then
+  -- The clock was set back: what was lost then is counted from now on.
+  born = now
+  redis.call('SET', KEYS[1], number(born))
+end
+
+-- The bucket as of now: what left the window is taken off it.
+local function read(key, window)
+  local slot = math.floor(now * slots / window)
+  local head = redis.call('HMGET', key, 'slot', 'total', 'closed')
+  local bucket = {key = key, window = window, slot = slot, total = tonumber(head[2]) or 0,
+                  closed = tonumber(head[3]) or 0, fresh = not head[1]}
+  local last = tonumber(head[1])
+  if not last or last == slot then return bucket end
+  local fields = redis.call('HGETALL', key)
+  bucket.total = 0
+  for i = 1, #fields, 2 do
+    local of = tonumber(fields[i])
+    if of then
+      if of > slot then
+        -- The clock was set back: count it as spent just now.
+        redis.call('HDEL', key, fields[i])
+        redis.call('HINCRBY', key, number(slot), fields[i + 1])
+        bucket.total = bucket.total + tonumber(fields[i + 1])
+      elseif slot - of >= counted then
+        redis.call('HDEL', key, fields[i])
+      else
+        bucket.total = bucket.total + tonumber(fields[i + 1])
+      end
+    end
+  end
+  redis.call('HSET', key, 'slot', number(slot), 'total', number(bucket.total))
+  return bucket
+end
+
+-- Milliseconds until `units` fit under `limit`, 0 if they do now.
+local function wait_for(bucket, units, limit)
+  local wait = 0
+  if bucket.closed > now then wait = bucket.closed - now end
+  if bucket.fresh then
+    -- Nothing on record. Either nothing was spent, or the record is younger than the window that it must cover.
+    return math.max(wait, born + counted * bucket.window / slots - now)
+  end
+  if bucket.total + units <= limit then return wait end
+  local fields, of_slot, order = redis.call('HGETALL', bucket.key), {}, {}
+  for i = 1, #fields, 2 do
+    local of = tonumber(fields[i])
+    if of then
+      of_slot[of] = tonumber(fields[i + 1])
+      order[#order + 1] = of
+    end
+  end
+  table.sort(order)
+  local left = bucket.total
+  for _, of in ipairs(order) do
+    left = left - of_slot[of]
+    if left + units <= limit then
+      return math.max(wait, (of + counted) * bucket.window / slots - now, 1)
+    end
+  end
+  return math.max(wait, counted * bucket.window / slots)
+end
+
+local function spend(bucket, units)
+  redis.call('HINCRBY', bucket.key, number(bucket.slot), units)
+  redis.call('HSET', bucket.key, 'slot', number(bucket.slot), 'total', number(bucket.total + units))
+  local life = math.max((counted + 2) * bucket.window / slots, bucket.closed - now)
+  redis.call('PEXPIRE', bucket.key, number(math.ceil(life)))
+end
+
+local asks, longest = {}, 0
+for i = 1, (#KEYS - 1) / 3 do
+  local limit, window, units = tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
+  local ask = {sharer = ARGV[4 * i + 4], waiting = KEYS[3 * i], units = units, bucket = read(KEYS[3 * i - 1], window)}
+  ask.wait = wait_for(ask.bucket, units, limit)
+  if ask.sharer ~= '' then
+    -- While others wait, nobody holds more than an equal part; a single request that is larger passes alone.
+    ask.own = read(KEYS[3 * i + 1], window)
+    redis.call('ZREMRANGEBYSCORE', ask.waiting, '-inf', number(now))
+    local others = redis.call('ZCARD', ask.waiting)
+    if redis.call('ZSCORE', ask.waiting, ask.sharer) then others = others - 1 end
+    if others > 0 and not ask.own.fresh then
+      local part = math.max(math.floor(limit / (others + 1)), units)
+      ask.wait = math.max(ask.wait, wait_for(ask.own, units, part))
+    end
+  end
+  longest = math.max(longest, ask.wait)
+  asks[i] = ask
+end
+
+for _, ask in ipairs(asks) do
+  if longest <= 0 then
+    spend(ask.bucket, ask.units)
+    if ask.own then
+      spend(ask.own, ask.units)
+      redis.call('ZREM', ask.waiting, ask.sharer)
+    end
+  elseif ask.sharer ~= '' and ask.wait > 0 then
+    local window = ask.bucket.window
+    redis.call('ZADD', ask.waiting, number(now + window), ask.sharer)
+    redis.call('PEXPIRE', ask.waiting, number(2 * window))
+  end
+end
+if longest > 0 then return {'wait', number(math.ceil(longest))} end
+return {'taken'}

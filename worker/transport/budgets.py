@@ -1,0 +1,179 @@
+"""The books of what providers let us spend: permits for one request, taken from several buckets at once or from none.
+
+    permits ▶ one script in Redis, on Redis' clock ▶ taken
+                                                   └ wait: under a second is slept here, longer is BudgetSpent(until)
+
+A window is cut into `SLOTS` slots, and `COUNTED` of them are added up: the window, one for the part of a slot that
+it may begin in, and two for the time between a permit and its request's arrival at the provider. So no window of the
+provider's length holds more than its limit, and 60/63 of the limit can be used at a steady rate.
+
+Without Redis there are no permits. A Redis that lost its data is told by the missing book, and every bucket then
+counts as full for the length of its own window. Only who can prove that nothing was ever spent (`first_book`) opens
+the book with empty buckets. It decides nothing about requests, and keeps no state of its own.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Final, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from worker.errors import BudgetSpent, Misconfigured, Unavailable
+from worker.transport.ports import Budget, BudgetScope
+
+SLOTS: Final = 60
+COUNTED: Final = 63
+PERMIT_LIFE_S: Final = 2.0
+"""How long a permit is good for: two of the counted slots of a minute. An older one is spent, and a new one is due."""
+
+_SLEEPABLE_S = 1.0
+_REDIS_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What one request takes from one bucket: `units` of `budget`, which belongs to `owner`.
+
+    `owner` is an id or an HMAC, never an address or a name, for it stands in Redis. `sharer` names the workspace
+    among which a budget of the whole app is shared out.
+    """
+
+    budget: Budget
+    owner: str
+    units: int
+    sharer: str = ""
+
+
+class Budgets:
+    """The books, in one Redis that all processes share. Safe for threads; a forked child makes its own.
+
+    `scale` multiplies every limit (development only). `first_book` is asked when Redis holds no book: True, once in
+    a deployment's life, if nothing was ever spent before. `now_ms` and `sleep` are for tests.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        scale: float = 1.0,
+        *,
+        first_book: Callable[[], bool] = lambda: False,
+        prefix: str = "crm-sync:budget",
+        now_ms: Callable[[], int] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        # One repetition heals an idle connection that the server closed. If a reply was lost it spends twice, which
+        # errs on the safe side.
+        self._redis = redis.Redis.from_url(
+            redis_url,
+            socket_timeout=_REDIS_TIMEOUT_S,
+            socket_connect_timeout=_REDIS_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),
+            decode_responses=True,
+        )
+        scripts = files("worker.transport")
+        self._take = self._redis.register_script(scripts.joinpath("budgets.lua").read_text(encoding="utf-8"))
+        self._close = self._redis.register_script(scripts.joinpath("close_budget.lua").read_text(encoding="utf-8"))
+        self._scale = scale
+        self._first_book = first_book
+        self._prefix = prefix
+        self._now_ms = now_ms
+        self._sleep = sleep
+
+    def limit(self, budget: Budget) -> int:
+        """The units of a window after scaling."""
+        return max(1, int(budget.limit * self._scale))
+
+    def take(self, permits: Sequence[Permit]) -> None:
+        """Take all permits, or none. Sleeps at most a second for them.
+
+        Raises:
+            BudgetSpent: they are free at `until`, which is more than a second away.
+            Misconfigured: one request costs more than a whole window allows.
+            Unavailable: Redis does not answer, so there are no permits.
+        """
+        asked = [permit for permit in permits if permit.units > 0]
+        if not asked:
+            return
+        for permit in asked:
+            if permit.units > self.limit(permit.budget):
+                raise Misconfigured(
+                    f"One request costs {permit.units} of the budget {permit.budget.name}, which allows "
+                    f"{self.limit(permit.budget)} in {permit.budget.window}. Raise CRM_SYNC_QUOTA_SCALE or the budget."
+                )
+        may_sleep_s = _SLEEPABLE_S
+        while wait_s := self._ask(asked):
+            if wait_s > may_sleep_s:
+                until = datetime.now(UTC) + timedelta(seconds=wait_s)
+                names = ", ".join(sorted({permit.budget.name for permit in asked}))
+                raise BudgetSpent(f"The budget is spent ({names}); free in {wait_s:.1f} s.", until=until)
+            self._sleep(wait_s)
+            may_sleep_s -= wait_s
+
+    def learned(self, permits: Sequence[Permit], wait: timedelta) -> None:
+        """The provider refused though we had permits: close the narrowest of the buckets for `wait`.
+
+        The narrowest, since one user's limit says nothing of the others'. If it was the app's that is spent, each
+        user's bucket closes at its own first refusal.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        if not permits or wait <= timedelta(0):
+            return
+        permit = min(permits, key=lambda each: _NARROWNESS[each.budget.scope])
+        wait_ms = math.ceil(wait.total_seconds() * 1000)
+        window_ms = _milliseconds(permit.budget.window)
+        try:
+            self._close(keys=[self._key(permit)], args=[self._clock(), wait_ms, window_ms * COUNTED // SLOTS])
+        except RedisError as error:
+            raise _away(error) from None
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        self._redis.close()
+
+    def _ask(self, permits: Sequence[Permit]) -> float:
+        """Seconds to wait; 0 when the permits were taken."""
+        answer = self._run(permits, "")
+        if answer[0] == "no book":
+            answer = self._run(permits, "first" if self._first_book() else "lost")
+        return int(answer[1]) / 1000 if answer[0] == "wait" else 0.0
+
+    def _run(self, permits: Sequence[Permit], opening: str) -> list[str]:
+        keys = [f"{self._prefix}:book"]
+        arguments: list[str | int] = [self._clock(), opening, SLOTS, COUNTED]
+        for permit in permits:
+            key = self._key(permit)
+            keys += [key, f"{key}:waiting", f"{key}:of:{permit.sharer}"]
+            arguments += [self.limit(permit.budget), _milliseconds(permit.budget.window), permit.units, permit.sharer]
+        try:
+            return cast("list[str]", self._take(keys=keys, args=arguments))
+        except RedisError as error:
+            raise _away(error) from None
+
+    def _key(self, permit: Permit) -> str:
+        return f"{self._prefix}:{permit.budget.name}:{permit.owner}"
+
+    def _clock(self) -> str | int:
+        return "" if self._now_ms is None else self._now_ms()
+
+
+_NARROWNESS = {BudgetScope.USER: 0, BudgetScope.ACCOUNT: 1, BudgetScope.APP: 2}
+
+
+def _milliseconds(window: timedelta) -> int:
+    return math.ceil(window / timedelta(milliseconds=1))
+
+
+def _away(error: RedisError) -> Unavailable:
+    return Unavailable(
+        f"Redis gives no permits ({type(error).__name__}). Check CRM_SYNC_REDIS_URL and the server; "
+        "work goes on by itself when it answers."
+    )
