@@ -13,7 +13,8 @@ from simulator.world.people import PersonFacts
 
 PERSON_FIELDS = frozenset(
     {"addresses", "ageRanges", "biographies", "birthdays", "calendarUrls", "clientData", "coverPhotos",
-     "emailAddresses", "events", "externalIds", "genders", "imClients", "interests", "locales", "locations", "memberships", "metadata",
+     "emailAddresses", "events", "externalIds", "genders", "imClients", "interests", "locales", "locations",
+     "memberships", "metadata",
      "miscKeywords", "names", "nicknames", "occupations", "organizations", "phoneNumbers", "photos", "relations",
      "sipAddresses", "skills", "urls", "userDefined"}
 )  # fmt: skip
