@@ -7,7 +7,6 @@ Importing it connects nothing and reads no settings: that happens when a worker 
 """
 
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +17,9 @@ import structlog
 
 from worker import settings as settings_module
 from worker.errors import CrmSyncError, Misconfigured
+from worker.jobs import ledger
 from worker.jobs.doorbell import DoorbellBroker
+from worker.jobs.endpoints import Endpoints
 from worker.jobs.handler import Handler
 from worker.jobs.kinds import load_handlers
 from worker.jobs.lanes import ACTOR, Lane, lanes_of
@@ -27,6 +28,11 @@ from worker.jobs.run_job import Runner
 from worker.jobs.services import Services, utc_now
 from worker.settings import Role, Settings
 from worker.store.database import Database
+from worker.transport.budgets import Budgets
+from worker.transport.client import Transport
+from worker.vault.grants import Grants
+from worker.vault.keyring import Keyring
+from worker.vault.keys import KeyStore
 
 _log = structlog.get_logger(__name__)
 _IDLE_WAKE_MS = 500
@@ -44,7 +50,21 @@ def build_services(settings: Settings, threads: int | None = None) -> Services:
     # A job may use two connections at once (a page in one, the gate of the next request in the other).
     size = 2 * (threads or settings.threads) + 2
     database = Database(settings.database_url_of(Role.WORKER), max_size=size, name="crm-sync-worker")
-    return Services(settings=settings, database=database, clock=utc_now)  # type: ignore[call-arg]
+    keys_database = database
+    if settings.keys_url is not None:
+        keys_database = Database(settings.keys_url.get_secret_value(), max_size=size, name="crm-sync-worker-keys")
+    keys = KeyStore(keys_database, grant=_keyring(settings, "grant"), records=_keyring(settings, "records"))
+    transport = Transport(route=settings.provider_route)
+    return Services(
+        settings=settings,
+        database=database,
+        keys=keys,
+        transport=transport,
+        budgets=Budgets(_redis_url(settings), settings.quota_scale, first_book=lambda: ledger.is_first_book(database)),
+        grants=Grants(database, keys),
+        endpoints=Endpoints(settings, transport),
+        clock=utc_now,
+    )
 
 
 class Life(dramatiq.middleware.Middleware):
@@ -163,6 +183,16 @@ def run_worker(
     worker.stop(timeout=_STOP_TIMEOUT_MS)
     broker.close()
     return code
+
+
+def _keyring(settings: Settings, name: str) -> Keyring:
+    secret = settings.grant_keyring if name == "grant" else settings.records_keyring
+    if secret is None:
+        raise Misconfigured(
+            f"CRM_SYNC_{name.upper()}_KEYRING is not set, and a worker needs both keyrings. `crm-sync keys init` writes "
+            "new ones."
+        )
+    return Keyring.load(secret.get_secret_value(), name)
 
 
 def _broker() -> DoorbellBroker:

@@ -109,6 +109,12 @@ def hand_back(
         return tx.execute(_LEDGER["hand_back"], asked).rowcount == 1
 
 
+def is_first_book(database: Database) -> bool:
+    """Whether nothing was ever booked against a provider's budget: True once in the life of a deployment."""
+    with database.transaction() as tx:
+        return tx.execute(_LEDGER["open_first_book"]).fetchone() is not None
+
+
 def _as_columns(outcome: outcomes.Outcome) -> dict[str, Any]:
     match outcome:
         case outcomes.Done():

@@ -9,6 +9,7 @@ from worker.settings import Settings
 from worker.store.database import Database
 
 if TYPE_CHECKING:  # Loading these costs a third of a worker's memory; who only wants the ledger need not pay.
+    from worker.jobs.endpoints import Endpoints
     from worker.transport.budgets import Budgets
     from worker.transport.client import Transport
     from worker.vault.grants import Grants
@@ -25,6 +26,7 @@ class Services:
     transport: "Transport"
     budgets: "Budgets"
     grants: "Grants"
+    endpoints: "Endpoints"
     clock: Callable[[], datetime]
 
 

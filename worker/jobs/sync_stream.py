@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 from worker.connectors import registry
 from worker.connectors.contract import Connector, Stream
-from worker.errors import AdminBlocked, BadRequest, ConsentGone, ScopeMissing
+from worker.errors import AdminBlocked, BadRequest, ConsentGone, Misconfigured, ScopeMissing
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, HandBack, Outcome, Parked, Yield
+from worker.jobs.provider_session import open_session
 from worker.privacy import revocation
 from worker.records import Part
 from worker.store import documents, parts
@@ -23,6 +24,7 @@ from worker.store.documents import StreamPlace
 from worker.store.parts import ConnectionRow
 from worker.sync.engine import run_stream
 from worker.sync.run import RecordSeals, Run, RunNotes
+from worker.transport.oauth import missing_scopes
 from worker.transport.session import ProviderSession
 
 
@@ -69,7 +71,12 @@ def run(context: JobContext) -> Outcome:
         return Failed("purpose_missing", f"The connection was not given the purpose «{stream.purpose}».")
     try:
         _require_scopes(stream, connection)
-        return _work(context, place, connector, stream, connection)
+        outcome = _work(context, place, connector, stream, connection)
+        if connection.state_reason is not None:
+            with context.services.database.transaction(context.workspace) as tx:
+                revocation.works_again(tx, context.workspace, context.connection_id)
+                context.fence(tx)
+        return outcome
     except ScopeMissing as error:
         with context.services.database.transaction(context.workspace) as tx:
             revocation.scope_missing(tx, place, connection.epoch, error)
@@ -80,10 +87,15 @@ def run(context: JobContext) -> Outcome:
             revocation.grant_ended(tx, context.workspace, context.connection_id, connection.epoch, error)
             context.fence(tx)
         return Failed(error.reason, error.customer_text)
+    except Misconfigured:
+        with context.services.database.transaction(context.workspace) as tx:
+            revocation.client_refused(tx, context.workspace, context.connection_id)
+            context.fence(tx)
+        raise
 
 
 def _require_scopes(stream: Stream, connection: ConnectionRow) -> None:
-    missing = tuple(scope for scope in stream.scopes if scope not in connection.scopes)
+    missing = missing_scopes(stream.scopes, connection.scopes)
     if missing:
         raise ScopeMissing(f"the grant lacks {', '.join(missing)}", scopes=missing)
 
@@ -94,7 +106,7 @@ def _work(
     services = context.services
     seals = services.keys.records(place.workspace, place.connection)
     session = StreamSession(
-        http=services.provider_session(context, connector.facts, place.connection, connection.epoch),
+        http=open_session(context, connector.facts, place.connection, connection.epoch, connection.account_mac),
         options={option.name: getattr(services.settings, option.field) for option in connector.facts.options},
         context=context,
         place=place,

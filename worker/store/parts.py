@@ -23,9 +23,11 @@ class ConnectionRow:
 
     provider: str
     state: str
+    state_reason: str | None
     epoch: int
     purposes: tuple[str, ...]
     scopes: tuple[str, ...]
+    account_mac: bytes | None
     default_region: str
 
 
@@ -118,7 +120,14 @@ def read_connection(tx: Connection, workspace: str, connection: UUID) -> Connect
     if row is None:
         return None
     return ConnectionRow(
-        row["provider"], row["state"], row["epoch"], tuple(row["purposes"]), tuple(row["scopes"]), row["default_region"]
+        row["provider"],
+        row["state"],
+        row["state_reason"],
+        row["epoch"],
+        tuple(row["purposes"]),
+        tuple(row["scopes"]),
+        row["account_mac"],
+        row["default_region"],
     )
 
 

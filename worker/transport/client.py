@@ -159,6 +159,6 @@ class Transport:
 
 
 def quiet_http_loggers() -> None:
-    """httpx logs each request's whole address at INFO, which is the level of many a worker."""
+    """Httpx logs each request's whole address at INFO, which is the level of many a worker."""
     for name in ("httpx", "httpcore", "hpack"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -36,8 +36,7 @@ def read_json(source: Reply | bytes, type_: type[T]) -> T:
         Transient: it is no JSON, or only the beginning of some.
     """
     body = source.body if isinstance(source, Reply) else source
-    if body.startswith(_BOM):
-        body = body[len(_BOM) :]
+    body = body.removeprefix(_BOM)
     if b"\\u0000" in body:
         body = _ESCAPED_NUL.sub(rb"\1", body)
     decoder = _decoder(type_)

@@ -101,7 +101,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def open_network(limits: Limits, resolver: Resolver, tls: ssl.SSLContext | None = None) -> httpx.BaseTransport:
-    """httpx's own transport over sockets that keep the deadline and connect only where `resolver` allows.
+    """Httpx's own transport over sockets that keep the deadline and connect only where `resolver` allows.
 
     HTTP/1.1 only: with HTTP/2 one thread reads for others on a shared socket, and their deadlines would mix.
     """

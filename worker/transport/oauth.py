@@ -238,7 +238,7 @@ class OAuthEndpoint:
             client_id=self._client.client_id,
             client_secret=self._client.client_secret.reveal(),
             token_endpoint_auth_method="client_secret_post",  # noqa: S106 -- a method's name
-            revocation_endpoint_auth_method="client_secret_post",  # noqa: S106 -- likewise
+            revocation_endpoint_auth_method="client_secret_post",
             code_challenge_method="S256",
         )
 

@@ -346,6 +346,13 @@ CREATE TABLE crm_sync.process (
     stopping       boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 
+-- What happened once in the life of a deployment, such as the first booking of budgets.
+CREATE TABLE crm_sync.deployment_mark (
+    name           text PRIMARY KEY,
+    at             timestamptz NOT NULL DEFAULT now()
+);
+GRANT SELECT, INSERT ON crm_sync.deployment_mark TO crm_sync_worker;
+
 CREATE TABLE crm_sync.job_kind (
     kind           text PRIMARY KEY,
     lane           text NOT NULL,

@@ -31,12 +31,14 @@ WITH ended AS (
         deliveries = 0,
         lease_owner = NULL,
         deadline_at = NULL,
-        progress = coalesce(%(progress)s::jsonb, j.progress),
+        -- Asked for once more, it begins afresh: notes of the finished run would make the next one skip its parts.
+        progress = CASE WHEN j.again AND %(may_repeat)s THEN NULL ELSE coalesce(%(progress)s::jsonb, j.progress) END,
         outcome = coalesce(%(outcome)s::jsonb, j.outcome),
         sealed_outcome = coalesce(%(sealed_outcome)s::bytea, j.sealed_outcome),
         reason = %(reason)s,
         message = %(message)s,
-        finished_at = CASE WHEN %(state)s NOT IN ('queued', 'parked') THEN clock_timestamp() END
+        finished_at = CASE WHEN %(state)s NOT IN ('queued', 'parked') AND NOT (j.again AND %(may_repeat)s)
+                           THEN clock_timestamp() END
     WHERE j.workspace_id = %(workspace)s AND j.job_id = %(job_id)s
       AND j.lease_epoch = %(lease_epoch)s AND j.state = 'running'
     RETURNING j.state, j.lane
@@ -89,6 +91,10 @@ SELECT (SELECT c.epoch FROM crm_sync.connection AS c
        (SELECT true FROM crm_sync.job AS j
         WHERE j.workspace_id = %(workspace)s AND j.job_id = %(job_id)s
           AND j.lease_epoch = %(lease_epoch)s AND j.state = 'running') AS held;
+
+-- name: open_first_book
+-- Whether budgets were never booked before in this deployment: whoever comes first gets a row, once and for all.
+INSERT INTO crm_sync.deployment_mark (name) VALUES ('budget_book') ON CONFLICT (name) DO NOTHING RETURNING name;
 
 -- name: beat
 -- One row a process renews the leases of all its jobs. A row that was swept as dead is written anew: its jobs are gone.

@@ -5,7 +5,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND epoch 
 FOR SHARE;
 
 -- name: read_connection
-SELECT c.provider, c.state, c.epoch, c.purposes, c.scopes, w.default_region
+SELECT c.provider, c.state, c.state_reason, c.epoch, c.purposes, c.scopes, c.account_mac, w.default_region
 FROM crm_sync.connection c JOIN crm_sync.workspace w USING (workspace_id)
 WHERE c.workspace_id = %(workspace)s AND c.connection_id = %(connection)s;
 

@@ -1,0 +1,59 @@
+"""What an error says about a consent, and the step that follows from it, each with its word in the feed.
+
+    the provider said                         the connection becomes    the feed says
+    this person must consent again            reconnect_needed          connection.state, grant_revoked | …
+    an administrator does not allow the app   blocked_by_admin          connection.state, blocked_by_admin
+    this scope was not granted                active; the stream        stream.state, missing_scope
+                                              missing_scope
+    our client or its secret is wrong         active: nobody is         connection.state, operator_alarm
+                                              disconnected
+
+Each is one step over a transaction that the caller opened; `epoch` keeps an error of an ended consent from ending its
+successor. What follows a disconnect that somebody asked for is in `worker.jobs.disconnect`.
+"""
+
+from uuid import UUID
+
+import structlog
+
+from worker.errors import AdminBlocked, AskPerson, ScopeMissing
+from worker.store import connections
+from worker.store.connections import State
+from worker.store.database import Connection
+from worker.store.documents import StreamPlace
+
+_log = structlog.get_logger(__name__)
+GRANT_REVOKED = "grant_revoked"
+OPERATOR_ALARM = "operator_alarm"
+
+
+def state_after(error: AskPerson) -> tuple[State, str]:
+    """The state that a grant's end brings, and the machine code that goes with it. Pure."""
+    if isinstance(error, AdminBlocked):
+        return State.BLOCKED_BY_ADMIN, error.reason
+    return State.RECONNECT_NEEDED, "reply_lost" if "reply_lost" in str(error) else GRANT_REVOKED
+
+
+def grant_ended(tx: Connection, workspace: str, connection_id: UUID, epoch: int, error: AskPerson) -> bool:
+    """Stop a connection whose grant the provider ended. False if its epoch has moved on: then it is another grant."""
+    state, reason = state_after(error)
+    return connections.stop(tx, workspace, connection_id, state, reason, epoch=epoch) is not None
+
+
+def scope_missing(tx: Connection, place: StreamPlace, epoch: int, error: ScopeMissing) -> bool:
+    """Switch off the one stream whose scope was not granted."""
+    del error
+    return connections.lack_scope(tx, place.workspace, place.connection, place.stream, epoch=epoch)
+
+
+def client_refused(tx: Connection, workspace: str, connection_id: UUID) -> bool:
+    """Raise the operators' alarm: the provider does not know our client. The customer stays connected."""
+    if not connections.set_alarm(tx, workspace, connection_id, OPERATOR_ALARM):
+        return False
+    _log.error("operator.alarm", workspace=workspace, connection_id=str(connection_id), reason="client_refused")
+    return True
+
+
+def works_again(tx: Connection, workspace: str, connection_id: UUID) -> None:
+    """Take an alarm back."""
+    connections.clear_alarm(tx, workspace, connection_id)
