@@ -94,14 +94,14 @@ class OAuth:
 
     def _reply(self, issued: Issued) -> dict[str, Any]:
         access, switches = issued.access, self._grants.switches
-        life = int(access.expires_at - access.issued_at)
+        life = round(access.expires_at - access.issued_at)
         reply: dict[str, Any] = {"access_token": issued.access_token}
         if switches.expires_in != "missing":
             reply["expires_in"] = life if switches.expires_in == "int" else str(life)
         if issued.refresh_token is not None:
             reply["refresh_token"] = issued.refresh_token
         if issued.ends_at is not None:
-            reply["refresh_token_expires_in"] = max(0, int(issued.ends_at - access.issued_at))
+            reply["refresh_token_expires_in"] = max(0, round(issued.ends_at - access.issued_at))
         reply |= {"scope": in_order(access.scopes), "token_type": "Bearer"}
         if "openid" in access.scopes:
             reply["id_token"] = self._id_token(issued)
