@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from worker import settings
+from worker import logs, settings
 from worker.app import run_worker
 from worker.errors import CrmSyncError
 from worker.jobs.lanes import POOLS
@@ -17,7 +17,9 @@ def main() -> int:
     parser.add_argument("--with-parent", action="store_true", help="end when the parent process ends")
     arguments = parser.parse_args()
     try:
-        return run_worker(settings.load(), arguments.pool, threads=arguments.threads, with_parent=arguments.with_parent)
+        loaded = settings.load()
+        logs.configure(loaded.log_format)
+        return run_worker(loaded, arguments.pool, threads=arguments.threads, with_parent=arguments.with_parent)
     except CrmSyncError as error:
         sys.stderr.write(f"{error}\n")
         return 3

@@ -8,7 +8,7 @@ nobody. It stores nothing and refreshes nothing by itself: that is the vault's.
 Sources: providers/google.md §1.2 to §1.7 (read 2026-11); RFC 6749, 7009, 7636, 9700.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -209,7 +209,7 @@ class OAuthEndpoint:
             raise error
         return reply
 
-    def _tokens(self, ask: "_Ask", gate: Gate) -> TokenReply:
+    def _tokens(self, ask: Callable[[Any], object], gate: Gate) -> TokenReply:
         door = _Door(self, gate)
         ask(self._authlib(door))
         return read_tokens(door.last)
@@ -243,12 +243,6 @@ class OAuthEndpoint:
         )
 
 
-class _Ask:
-    """The shape of a call on authlib's client."""
-
-    def __call__(self, authlib: Any) -> object: ...
-
-
 class _Door:
     """What authlib takes for an HTTP session: its posts go through the endpoint, errors never reach it."""
 
@@ -273,8 +267,8 @@ class _DoorReply:
         self._reply = reply
 
     def json(self) -> Any:
-        """The body; authlib wants an object, and what it is worth is judged by `read_tokens`."""
-        return msgspec.to_builtins(_token_body(self._reply))
+        """All of the body that authlib needs: it would stumble over an odd `expires_in`, which `read_tokens` reads."""
+        return {"access_token": _token_body(self._reply).access_token, "token_type": "Bearer"}
 
     def raise_for_status(self) -> None:
         """Nothing to raise: the endpoint judged the status already."""
@@ -305,24 +299,9 @@ def judge(reply: Reply, facts: OAuthFacts, now: datetime, accept: frozenset[str]
     until = retry_hint(reply.header("retry-after"), now).until
     body = _error_body(reply)
     if body is not None:
-        codes = {body.error, body.error_subtype} - {""}
-        if codes & accept:
+        if {body.error, body.error_subtype} & accept:
             return None
-        shown = body.error if body.error.replace("_", "").isalnum() and len(body.error) < 60 else "an unknown code"
-        if codes & facts.misconfigured_codes:
-            return Misconfigured(
-                f"The provider refuses our OAuth client ({shown}). Check the client's id and secret in the settings "
-                "and at the provider. No customer is disconnected by this."
-            )
-        if codes & facts.admin_blocked_codes:
-            return AdminBlocked(f"An administrator does not allow the app ({shown}).")
-        if codes & facts.consent_gone_codes:
-            return ConsentGone(f"The provider ended the consent ({shown}).")
-        if codes & _THROTTLED_CODES or reply.status == 429:
-            return Throttled(f"The OAuth endpoint asked us to slow down ({shown}).", until=until)
-        if codes & _TRANSIENT_CODES or reply.status >= 500:
-            return Transient(f"The OAuth endpoint failed ({reply.status}, {shown}).", until=until)
-        return ProviderRefused(f"The OAuth endpoint answered {reply.status} with {shown}, which no table explains.")
+        return _by_code(body, reply.status, facts, until)
     if reply.status == 429:
         return Throttled("The OAuth endpoint asked us to slow down (429).", until=until)
     if reply.status >= 500:
@@ -330,6 +309,25 @@ def judge(reply: Reply, facts: OAuthFacts, now: datetime, accept: frozenset[str]
     if 200 < reply.status < 300:
         return ReplyLost(f"The OAuth endpoint answered {reply.status} in place of 200.")
     return Transient(f"Something that is no OAuth endpoint answered {reply.status}.", until=until)
+
+
+def _by_code(body: _ErrorBody, status: int, facts: OAuthFacts, until: datetime | None) -> CrmSyncError:
+    codes = {body.error, body.error_subtype} - {""}
+    shown = body.error if body.error.replace("_", "").isalnum() and len(body.error) < 60 else "an unknown code"
+    if codes & facts.misconfigured_codes:
+        return Misconfigured(
+            f"The provider refuses our OAuth client ({shown}). Check the client's id and secret in the settings "
+            "and at the provider. No customer is disconnected by this."
+        )
+    if codes & facts.admin_blocked_codes:
+        return AdminBlocked(f"An administrator does not allow the app ({shown}).")
+    if codes & facts.consent_gone_codes:
+        return ConsentGone(f"The provider ended the consent ({shown}).")
+    if codes & _THROTTLED_CODES or status == 429:
+        return Throttled(f"The OAuth endpoint asked us to slow down ({shown}).", until=until)
+    if codes & _TRANSIENT_CODES or status >= 500:
+        return Transient(f"The OAuth endpoint failed ({status}, {shown}).", until=until)
+    return ProviderRefused(f"The OAuth endpoint answered {status} with {shown}, which no table explains.")
 
 
 def _token_body(reply: Reply) -> _TokenBody:

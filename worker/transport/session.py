@@ -101,7 +101,7 @@ class ProviderSession:
         max_body: int = MAX_BODY_BYTES,
         timeout_s: float = TIMEOUT_S,
     ) -> Reply:
-        """The provider's reply to one request, its status below 400.
+        """The provider's reply to one request, its status one of success (2xx, or a 304).
 
         `repeatable` says that the request has no effect at the provider, so that it may be sent again; a GET is
         taken to be so. `timeout_s` bounds each try in all; the waiting for a permit is outside of it.
@@ -226,7 +226,7 @@ class ProviderSession:
         raise ProviderRefused(f"{urlsplit(url).hostname}: it redirects without end.")
 
     def _judge(self, reply: Reply, permits: Sequence[Permit], table: Classify | None) -> CrmSyncError | None:
-        if reply.status < 400:
+        if reply.status < 300 or reply.status == 304:
             return None
         error = (table(reply) if table else None) or by_status(reply)
         if isinstance(error, RunAgainLater) and error.until is None:

@@ -1,0 +1,94 @@
+"""Plans recurring work: streams that are due, grants that would die unused, holds whose time is over.
+
+It reads intervals and lanes from rows and knows no connector. A job that lives already is enough, so planning twice
+does no harm.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from scheduler.dispatcher import LOCK_CLASS, QUERIES
+from worker.jobs.lanes import Lane
+from worker.store.database import Connection, Database
+
+_LOCK_NUMBER: Final = 100
+_SPREAD: Final = 0.25
+_PLANNED_AT_ONCE: Final = 500
+GRANT_IDLE: Final = timedelta(days=150)
+"""Google drops refresh tokens that were not used for six months. Source: providers/google.md §1.4."""
+
+
+def next_wait(every: timedelta, fraction: float) -> timedelta:
+    """When to run again: a quarter around the interval, so that connections made together do not run together. Pure."""
+    return every * (1 - _SPREAD + 2 * _SPREAD * fraction)
+
+
+class Planner:
+    """Makes jobs of what is due."""
+
+    def __init__(self, database: Database, fraction: Callable[[], float] = random.random) -> None:
+        self._database = database
+        self._fraction = fraction
+
+    def tick(self) -> int:
+        """Plan what is due; returns how many streams, grants and holds were.
+
+        Raises:
+            Unavailable: Postgres cannot be reached.
+        """
+        with self._database.transaction() as tx:
+            lock = tx.execute(QUERIES["lock_lane"], {"class": LOCK_CLASS, "number": _LOCK_NUMBER}).fetchone()
+            if lock is None or not lock["ours"]:
+                return 0
+            return self._streams(tx) + self._grants(tx) + self._holds(tx)
+
+    def _streams(self, tx: Connection) -> int:
+        due = tx.execute(QUERIES["due_streams"], {"limit": _PLANNED_AT_ONCE}).fetchall()
+        for row in due:
+            workspace, connection, stream = row["workspace_id"], row["connection_id"], row["stream"]
+            wait = None
+            if row["may_run"]:
+                wait = next_wait(row["every"], self._fraction())
+                args = {"connection_id": str(connection), "stream": stream}
+                _plan(tx, workspace, "sync_stream", row["lane"], connection, args, f"{connection}:{stream}")
+            tx.execute(
+                QUERIES["plan_stream"],
+                {"workspace": workspace, "connection": connection, "stream": stream, "wait": wait},
+            )
+        return len(due)
+
+    def _grants(self, tx: Connection) -> int:
+        idle = tx.execute(QUERIES["idle_grants"], {"idle": GRANT_IDLE, "limit": _PLANNED_AT_ONCE}).fetchall()
+        for row in idle:
+            connection = row["connection_id"]
+            args = {"connection_id": str(connection)}
+            _plan(tx, row["workspace_id"], "refresh_grant", Lane.UPKEEP, connection, args, str(connection))
+        return len(idle)
+
+    def _holds(self, tx: Connection) -> int:
+        overdue = tx.execute(QUERIES["overdue_holds"], {"limit": _PLANNED_AT_ONCE}).fetchall()
+        for row in overdue:
+            args = {"hold_id": row["hold_id"], "decision": "apply"}
+            _plan(tx, row["workspace_id"], "decide_deletions", Lane.UPKEEP, row["connection_id"], args, row["hold_id"])
+        return len(overdue)
+
+
+def _plan(
+    tx: Connection, workspace: str, kind: str, lane: str, connection: UUID, args: dict[str, Any], what: object
+) -> None:
+    tx.execute(
+        QUERIES["plan_job"],
+        {
+            "workspace": workspace,
+            "kind": kind,
+            "lane": str(lane),
+            "connection": connection,
+            "args": Jsonb(args),
+            "unique_key": f"{kind}:{what}",
+        },
+    )

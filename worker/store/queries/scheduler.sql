@@ -1,0 +1,141 @@
+-- What the scheduler asks and writes, across workspaces: ids, states and times, never a tenant's data.
+
+-- name: wake
+-- Parked jobs whose time has come are due.
+WITH due AS (
+    SELECT workspace_id, job_id FROM crm_sync.job
+    WHERE state = 'parked' AND run_at <= clock_timestamp()
+    ORDER BY run_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE crm_sync.job AS j SET state = 'queued'
+FROM due WHERE j.workspace_id = due.workspace_id AND j.job_id = due.job_id;
+
+-- name: look
+-- For each lane: is anything due, and how many rings wait for a thread? Two index probes a lane.
+SELECT l.lane,
+       EXISTS (SELECT FROM crm_sync.job j WHERE j.lane = l.lane AND j.state = 'queued') AS due,
+       (SELECT count(*) FROM crm_sync.job j WHERE j.lane = l.lane AND j.state = 'admitted') AS waiting
+FROM unnest(%(lanes)s::text[]) AS l (lane);
+
+-- name: threads
+-- How many threads serve each lane in processes that live.
+SELECT lane, sum(threads)::bigint AS threads
+FROM crm_sync.process, unnest(lanes) AS lane
+WHERE beat_at > clock_timestamp() - %(lease)s AND NOT stopping
+GROUP BY lane;
+
+-- name: lock_lane
+-- One replica at a time admits in a lane; the lock goes with the transaction.
+SELECT pg_try_advisory_xact_lock(%(class)s, %(number)s) AS ours;
+
+-- name: admit
+-- Admits up to `room` jobs of a lane: the workspaces that were served longest ago come first, and share alike. The
+-- workspaces are found by skipping from one to the next in the index, however many jobs each of them has.
+WITH RECURSIVE waiting AS (
+    (SELECT j.workspace_id FROM crm_sync.job j
+     WHERE j.lane = %(lane)s AND j.state = 'queued' ORDER BY j.workspace_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.workspace_id FROM crm_sync.job j
+            WHERE j.lane = %(lane)s AND j.state = 'queued' AND j.workspace_id > w.workspace_id
+            ORDER BY j.workspace_id LIMIT 1)
+    FROM waiting w WHERE w.workspace_id IS NOT NULL
+), turn AS (
+    SELECT w.workspace_id, row_number() OVER (ORDER BY s.served_at NULLS FIRST, w.workspace_id) AS place
+    FROM waiting w
+    LEFT JOIN crm_sync.served s ON s.lane = %(lane)s AND s.workspace_id = w.workspace_id
+    WHERE w.workspace_id IS NOT NULL
+    ORDER BY place LIMIT %(room)s
+), chosen AS (
+    SELECT own.workspace_id, own.job_id
+    FROM turn, LATERAL (
+        SELECT j.workspace_id, j.job_id, row_number() OVER (ORDER BY j.run_at, j.job_id) AS round
+        FROM (SELECT q.workspace_id, q.job_id, q.run_at FROM crm_sync.job q
+              WHERE q.lane = %(lane)s AND q.state = 'queued' AND q.workspace_id = turn.workspace_id
+              ORDER BY q.run_at, q.job_id LIMIT %(room)s) AS j
+    ) AS own
+    ORDER BY own.round, turn.place LIMIT %(room)s
+), admitted AS (
+    UPDATE crm_sync.job AS j
+    SET state = 'admitted', admitted_at = clock_timestamp(), rung_at = clock_timestamp()
+    FROM chosen
+    WHERE j.workspace_id = chosen.workspace_id AND j.job_id = chosen.job_id AND j.state = 'queued'
+    RETURNING j.workspace_id, j.job_id
+), noted AS (
+    INSERT INTO crm_sync.served AS s (lane, workspace_id, served_at)
+    SELECT DISTINCT %(lane)s, workspace_id, clock_timestamp() FROM admitted
+    ON CONFLICT (lane, workspace_id) DO UPDATE SET served_at = excluded.served_at
+)
+SELECT workspace_id, job_id FROM admitted ORDER BY job_id;
+
+-- name: take_from_dead
+-- Jobs whose owner has not beaten for the lease's length, or that ran past their deadline, are due again. Their
+-- deliveries stay counted: a job that kills its process is not begun for ever.
+UPDATE crm_sync.job AS j
+SET state = 'queued', lease_epoch = j.lease_epoch + 1, lease_owner = NULL, deadline_at = NULL,
+    run_at = clock_timestamp()
+WHERE j.state = 'running'
+  AND (j.deadline_at < clock_timestamp()
+       OR NOT EXISTS (SELECT FROM crm_sync.process p
+                      WHERE p.process_id = j.lease_owner AND p.beat_at > clock_timestamp() - %(lease)s))
+RETURNING j.workspace_id, j.job_id, j.deliveries;
+
+-- name: ring_again
+-- Admitted some time ago and not claimed: either all threads are busy, or the ring was lost.
+WITH late AS (
+    SELECT workspace_id, job_id FROM crm_sync.job
+    WHERE state = 'admitted' AND lane = %(lane)s AND rung_at < clock_timestamp() - %(patience)s
+    ORDER BY rung_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE crm_sync.job AS j SET rung_at = clock_timestamp()
+FROM late WHERE j.workspace_id = late.workspace_id AND j.job_id = late.job_id
+RETURNING j.workspace_id, j.job_id;
+
+-- name: bury
+-- Rows of processes that are long dead and own nothing any more.
+DELETE FROM crm_sync.process AS p
+WHERE p.beat_at < clock_timestamp() - %(long_dead)s
+  AND NOT EXISTS (SELECT FROM crm_sync.job j WHERE j.state = 'running' AND j.lease_owner = p.process_id);
+
+-- name: due_streams
+-- Streams that are due, with the state of their connection.
+SELECT s.workspace_id, s.connection_id, s.stream, s.lane, s.every, c.state = 'active' AS may_run
+FROM crm_sync.stream s
+JOIN crm_sync.connection c ON c.workspace_id = s.workspace_id AND c.connection_id = s.connection_id
+WHERE s.state = 'active' AND s.next_run_at <= clock_timestamp()
+ORDER BY s.next_run_at LIMIT %(limit)s
+FOR UPDATE OF s SKIP LOCKED;
+
+-- name: plan_job
+-- A job of planned work; one that lives already is enough.
+INSERT INTO crm_sync.job (workspace_id, kind, lane, connection_id, args, unique_key, run_at)
+VALUES (%(workspace)s, %(kind)s, %(lane)s, %(connection)s, %(args)s, %(unique_key)s, clock_timestamp())
+ON CONFLICT (workspace_id, unique_key)
+    WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running') DO NOTHING;
+
+-- name: plan_stream
+-- When the stream is due next; NULL while its connection cannot run.
+UPDATE crm_sync.stream SET next_run_at = clock_timestamp() + %(wait)s::interval
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s;
+
+-- name: idle_grants
+-- Grants that nobody has used for so long that the provider would soon drop them.
+SELECT g.workspace_id, g.connection_id
+FROM crm_sync.oauth_grant g
+JOIN crm_sync.connection c ON c.workspace_id = g.workspace_id AND c.connection_id = g.connection_id
+WHERE c.state = 'active' AND g.refreshed_at < clock_timestamp() - %(idle)s
+  AND NOT EXISTS (SELECT FROM crm_sync.job j
+                  WHERE j.workspace_id = g.workspace_id AND j.connection_id = g.connection_id
+                    AND j.kind = 'refresh_grant' AND j.created_at > clock_timestamp() - interval '1 day')
+LIMIT %(limit)s;
+
+-- name: overdue_holds
+-- Holds on deletions that nobody answered in their time.
+SELECT h.workspace_id, h.hold_id, h.connection_id
+FROM crm_sync.deletion_hold h
+WHERE h.state = 'open' AND h.applies_at <= clock_timestamp()
+  AND NOT EXISTS (SELECT FROM crm_sync.job j
+                  WHERE j.workspace_id = h.workspace_id AND j.unique_key = 'decide_deletions:' || h.hold_id
+                    AND j.created_at > clock_timestamp() - interval '1 hour')
+LIMIT %(limit)s;
