@@ -8,10 +8,12 @@ import http.client
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+_HOME = Path(__file__).resolve().parent.parent
 _START_S = 20.0
 _STOP_S = 5.0
 
@@ -43,7 +45,7 @@ class Simulator:
         for name, value in options.items():
             for one in value if isinstance(value, list | tuple) else [value]:
                 command += ["--" + name.replace("_", "-"), str(one)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_HOME)
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             process.wait(_START_S)

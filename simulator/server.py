@@ -163,9 +163,7 @@ async def _send(connection: h11.Connection, writer: asyncio.StreamWriter, reply:
     if action.drip is not None:
         await _drip(writer, head, reply.body, action.drip)
     else:
-        writer.write(head)
-        if reply.body:
-            writer.write(reply.body)
+        writer.write(head + reply.body)  # One call of the kernel instead of two is most of what a small reply costs.
     connection.send(h11.Data(data=reply.body))
     connection.send(h11.EndOfMessage())
     await writer.drain()

@@ -38,10 +38,12 @@ class Google:
         self.hosts = _IDENTITY_HOSTS | {host for service in self._services for host, _ in service.prefixes}
 
     def identify(self, request: Request) -> None:
-        """Note whose bearer it is, dead or alive."""
+        """Note whose bearer or refresh token it is, dead or alive."""
         token = self._grants.known(bearer_text(request) or "")
         if token is not None:
             request.notes.account, request.notes.grant = token.account.email, token.grant
+        elif request.method == "POST" and request.host in _IDENTITY_HOSTS:
+            self._oauth.identify(request)
 
     def handle(self, request: Request) -> Reply:
         """Serve a request to one of Google's hosts."""

@@ -55,6 +55,14 @@ class OAuth:
             return html_reply("<!DOCTYPE html><title>Error 405 (Method Not Allowed)!!1</title>", 405)
         return None
 
+    def identify(self, request: Request) -> None:
+        """Note whose token a form is about, dead or alive."""
+        form = dict(request.form())
+        token = form.get("refresh_token") or form.get("token") or ""
+        owner = self._grants.owner_of_refresh(token) or self._grants.known(token)
+        if owner is not None:
+            request.notes.account, request.notes.grant = owner.account.email, owner.grant
+
     def _token(self, request: Request) -> Reply:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             return _refusal(GrantRefused("invalid_request", "The request must be a form."))
@@ -80,17 +88,11 @@ class OAuth:
         elif kind == "refresh_token":
             if not form.get("refresh_token"):
                 raise GrantRefused("invalid_request", "Missing required parameter: refresh_token")
-            self._note_refresh(request, form["refresh_token"])
             issued = self._grants.refresh(form["refresh_token"], client_id)
         else:
             raise GrantRefused("unsupported_grant_type", f"Invalid grant_type: {kind}")
         request.notes.account, request.notes.grant = issued.access.account.email, issued.access.grant
         return self._reply(issued)
-
-    def _note_refresh(self, request: Request, token: str) -> None:
-        owner = self._grants.owner_of_refresh(token)
-        if owner is not None:
-            request.notes.account, request.notes.grant = owner.account.email, owner.grant
 
     def _reply(self, issued: Issued) -> dict[str, Any]:
         access, switches = issued.access, self._grants.switches

@@ -4,7 +4,6 @@ Pure: facts in, a resource out. Fields that are empty are left out, as protobuf'
 Source: the provider sheet, section 5.1, and the People discovery document, revision 20251117.
 """
 
-import hashlib
 from typing import Any
 
 from simulator.clock import utc_text
@@ -24,7 +23,12 @@ PHOTO_HOST = "lh3.googleusercontent.com"
 
 def etag_of(contact: Contact) -> str:
     """Return the person's etag."""
-    return "%" + hashlib.blake2s(f"{contact.key}.{contact.version}".encode(), digest_size=12).hexdigest()
+    return f"%{_mixed(contact.key, contact.version):016x}"
+
+
+def _mixed(first: int, second: int) -> int:
+    """Return a number that looks like nothing and differs whenever either of the two does; a hash would cost more."""
+    return (first * 0x9E3779B97F4A7C15 + second * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
 
 
 def contact_source(contact: Contact, kind: str) -> dict[str, Any]:
@@ -32,7 +36,7 @@ def contact_source(contact: Contact, kind: str) -> dict[str, Any]:
     return {
         "type": kind,
         "id": f"{contact.key:x}",
-        "etag": "#" + hashlib.blake2s(f"{contact.key}/{contact.version}".encode(), digest_size=6).hexdigest() + "=",
+        "etag": f"#{_mixed(contact.version, contact.key):016x}=",
         "updateTime": utc_text(contact.updated_at),
     }
 

@@ -3,7 +3,8 @@
     Discovery("people", "v1").check_reply("people.people.connections.list", reply)
 
 A reply fails for a field that the document does not name, a wrong type, an int64 that is no text, an enum value nobody
-listed, a time or bytes that cannot be read. Fields that are missing never fail: the documents do not say what is required.
+listed, a time or bytes that cannot be read. Fields that are missing never fail, for the documents do not say what is
+required.
 """
 
 import base64

@@ -31,8 +31,7 @@ class LoopbackHttp:
         method: str = "GET",
         body: Any = None,
         headers: dict[str, str] | None = None,
-        redirections: int = 0,
-        connection_type: Any = None,
+        **_unused: Any,
     ) -> tuple[httplib2.Response, bytes]:
         asked = urlsplit(uri)
         sent = {name: value for name, value in (headers or {}).items() if name.lower() != "accept-encoding"}
