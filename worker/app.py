@@ -15,6 +15,7 @@ from typing import Any
 import dramatiq
 import structlog
 
+from worker import logs
 from worker import settings as settings_module
 from worker.errors import CrmSyncError, Misconfigured
 from worker.jobs import ledger
@@ -86,6 +87,7 @@ class Life(dramatiq.middleware.Middleware):
             Unavailable: Postgres cannot be reached.
         """
         settings = self.settings or settings_module.load()
+        logs.set_up(settings.log_format)
         services = self.build_services(settings, threads)
         handlers = self.handlers or load_handlers()
         beats = Database(settings.database_url_of(Role.WORKER), max_size=1, timeout_s=4.0, name="crm-sync-beat")

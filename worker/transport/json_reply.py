@@ -39,7 +39,7 @@ def read_json(source: Reply | bytes, type_: type[T]) -> T:
     body = body.removeprefix(_BOM)
     if b"\\u0000" in body:
         body = _ESCAPED_NUL.sub(rb"\1", body)
-    decoder: msgspec.json.Decoder[T] = _decoder(type_)
+    decoder: msgspec.json.Decoder[T] = _decoder(type_)  # type: ignore[arg-type]  # A type is hashable.
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
