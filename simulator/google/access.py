@@ -78,12 +78,25 @@ class Access:
         if token.scopes.isdisjoint(scopes):
             raise scope_missing(service)
 
-    def spend(self, request: Request, token: AccessToken, *, user: str, units: int, project: str | None = None) -> None:
-        """Take quota units of the caller, and of the whole project where it has a limit of its own.
+    def spend(
+        self,
+        request: Request,
+        token: AccessToken,
+        *,
+        user: str,
+        units: int,
+        project: str | None = None,
+        also: str | None = None,
+    ) -> None:
+        """Take quota units of the caller, and of the whole project where it has a limit of its own, from all or none.
+
+        `also` names a second limit of the caller.
 
         Raises: GoogleError as the service words it when a window is full.
         """
         claims = [(user, token.account.email, units)]
+        if also is not None:
+            claims.append((also, token.account.email, units))
         if project is not None:
             claims.append((project, str(self._project), units))
         refused = self._quotas.spend(claims)

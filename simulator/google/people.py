@@ -146,9 +146,8 @@ class People:
         if order != _ORDERS[0] and (wants_token or given.text("syncToken")):
             raise invalid_argument("Sort order cannot be used together with a sync token.", "sortOrder")
         call = self._pass(token.account, token.account.contacts, "CONTACT", given, mask, order)
-        if wants_token and not given.text("pageToken") and not call.sync_token:
-            self._access.spend(request, token, user=PEOPLE_FIRST_PAGE, units=1)
-        self._access.spend(request, token, user=PEOPLE_READS, units=1)
+        begins = wants_token and not given.text("pageToken") and not call.sync_token
+        self._access.spend(request, token, user=PEOPLE_READS, units=1, also=PEOPLE_FIRST_PAGE if begins else None)
         return self._page(call, given.text("pageToken"))
 
     def _other_contacts(self, request: Request) -> Reply:

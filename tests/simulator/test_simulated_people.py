@@ -1,5 +1,7 @@
 """The People API as the provider sheet tells it: pages, syncs, tombstones, expiry, limits, and Google's own types."""
 
+import random
+
 import pytest
 
 from simulator.client import Simulator
@@ -204,6 +206,39 @@ def test_one_account_cannot_use_the_sync_token_of_another(simulator: Simulator, 
     _, sync = walk(simulator, token, **PLAIN)
     other = simulator.grant(simulator.facts["accounts"][1], [AUTH + "contacts.readonly"])["access_token"]
     assert get(simulator, CONNECTIONS, other, **PLAIN, syncToken=sync)[0] == 400
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_client_that_follows_syncs_holds_what_the_world_holds(
+    simulator: Simulator, account: str, token: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    asked = {**PLAIN, "personFields": "names,organizations,metadata", "pageSize": chance.choice([1, 7, 100])}
+    full, sync = walk(simulator, token, **asked)
+    mirror = {person["resourceName"]: person for person in full}
+    for _ in range(4):
+        edits = []
+        alive = sorted(mirror)
+        for name in chance.sample(alive, 8):
+            fields = {"title": f"Title {chance.random()}"}
+            edits.append(
+                chance.choice(
+                    [{"do": "change_contact", "id": name, "fields": fields}, {"do": "delete_contact", "id": name},
+                     {"do": "rename_contact", "id": name}, {"do": "add_contact", "fields": {"given_name": "New"}}]
+                )
+            )  # fmt: skip
+        simulator.edit(account, *edits)
+        changed, sync = walk(simulator, token, **asked, syncToken=sync)
+        for person in changed:
+            for former in person["metadata"].get("previousResourceNames", []):
+                mirror.pop(former, None)
+            mirror[person["resourceName"]] = person
+            if person["metadata"].get("deleted"):
+                del mirror[person["resourceName"]]
+        truth = {contact["id"]: contact for contact in simulator.truth(account, "contacts")}
+        assert mirror.keys() == truth.keys()
+        titles = {name: person.get("organizations", [{}])[0].get("title", "") for name, person in mirror.items()}
+        assert titles == {name: contact["title"] for name, contact in truth.items()}
 
 
 def test_groups_and_other_contacts_have_sync_tokens_of_their_own(

@@ -73,6 +73,23 @@ def test_the_door_lists_what_it_can_do_and_says_what_was_wrong(simulator: Simula
         simulator.truth(account, "dreams")
 
 
+def test_every_example_of_the_door_is_true(simulator: Simulator) -> None:
+    door = simulator.control()
+    for example in door["examples"]:
+        method, path = example.split()[:2]
+        name = urlsplit(path).path.removeprefix("/_control").strip("/")
+        assert method in {"GET", "POST", "DELETE"}
+        assert not name or name in door["controls"], example
+        _, brace, body = example.partition(" {")
+        if not brace:
+            continue
+        given = json.loads(brace + body)
+        if name == "faults":
+            simulator.control(name, given)
+        for edit in given.get("edits", []):
+            assert edit["do"] in simulator.control("world")["edits"]
+
+
 def test_a_host_that_nobody_plays_is_a_502_that_names_it(simulator: Simulator) -> None:
     status, reply = get(simulator, "/graph.example/v1/me")
     assert (status, reply["host"]) == (502, "graph.example")
