@@ -114,7 +114,7 @@ class ConsentPage:
             return _joined(asked.redirect_uri, back | {"error": "admin_policy_enforced"})
         wanted = set(asked.scopes)
         given = wanted if ticked is None else wanted & (set(normalised(" ".join(ticked))) | IDENTITY)
-        if deny or not given:
+        if deny or not given or account.dropped:
             return _joined(asked.redirect_uri, back | {"error": "access_denied"})
         if asked.include_granted:
             given |= self._grants.granted_scopes(account)

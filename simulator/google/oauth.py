@@ -233,10 +233,8 @@ def _check_exchange(consent: Consent, form: dict[str, str], client_id: str) -> N
 
     Raises: GrantRefused.
     """
-    if consent.client_id != client_id:
+    if consent.client_id != client_id or form.get("redirect_uri") != consent.redirect_uri:
         raise GrantRefused("invalid_grant", "Bad Request")
-    if form.get("redirect_uri") != consent.redirect_uri:
-        raise GrantRefused("redirect_uri_mismatch", "Bad Request")
     verifier = form.get("code_verifier")
     if consent.challenge is None:
         return

@@ -6,12 +6,16 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import google_auth_httplib2
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from google.auth.exceptions import RefreshError
+from google.oauth2.credentials import Credentials
 
 from simulator.client import ControlRefused, Simulator
 from tests.simulator.calls import AUTH, PEOPLE, get, post_form, reason
+from tests.simulator.official_client import LoopbackHttp
 
 TOKEN = "/oauth2.googleapis.com/token"
 REVOKE = "/oauth2.googleapis.com/revoke"
@@ -149,7 +153,7 @@ def test_a_code_lives_ten_minutes(simulator: Simulator) -> None:
 
 def test_a_code_is_bound_to_its_redirect_and_client(simulator: Simulator) -> None:
     code = returned(simulator.consent(authorize_url(simulator)))["code"]
-    assert exchange(simulator, code, redirect_uri="http://localhost:1/")[0] == 400
+    assert exchange(simulator, code, redirect_uri="http://localhost:1/")[1]["error"] == "invalid_grant"
     code = returned(simulator.consent(authorize_url(simulator)))["code"]
     assert exchange(simulator, code, client_id="simulator-client-2.apps.googleusercontent.com")[0] == 400
 
@@ -299,6 +303,24 @@ def test_the_switches_play_every_error_of_the_token_endpoint(simulator: Simulato
     assert refresh(simulator, token)[1]["error_description"] == "Account has been deleted"
     with pytest.raises(ControlRefused, match="no switch"):
         simulator.control("oauth", {"rotatoin": "strict"})
+
+
+def test_the_official_library_refreshes_and_knows_a_dead_grant(simulator: Simulator, account: str) -> None:
+    tokens = simulator.grant(account, [CONTACTS])
+    credentials = Credentials(
+        token=None,
+        refresh_token=tokens["refresh_token"],
+        token_uri="https://oauth2.googleapis.com/token",
+        client_id=simulator.facts["client_id"],
+        client_secret=simulator.facts["client_secret"],
+    )
+    network = google_auth_httplib2.Request(LoopbackHttp(simulator.url))
+    credentials.refresh(network)
+    assert credentials.valid
+    assert reads_contacts(simulator, credentials.token) == 200
+    simulator.control("oauth", {"revoke_account": account})
+    with pytest.raises(RefreshError, match="invalid_grant"):
+        credentials.refresh(network)
 
 
 def test_basic_authentication_of_the_client_works_too(simulator: Simulator, account: str) -> None:
