@@ -26,6 +26,7 @@ from simulator.google.parameters import Kind, Parameters
 from simulator.google.person import LIST_LIMIT, PERSON_FIELDS, resource, resource_name, tombstone
 from simulator.opaque import Mint, fingerprint
 from simulator.world import Account, World
+from simulator.world.changes import ChangeLog
 from simulator.world.contacts import AddressBook, Contact
 
 SERVICE = "people.googleapis.com"
@@ -49,6 +50,7 @@ class PeopleSwitches:
 
     expired_status: int = 400
     incremental_extends_life: bool = False
+    visibility_delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class People:
                 raise invalid_argument("Page token is invalid, or the parameters differ from those of the first page.")
         else:
             place = {"sub": call.account.sub, "print": call.print, "from": since["seq"] if since else None,
-                     "until": log.last, "after": since["seq"] if since else 0,
+                     "until": self._visible(log, since), "after": since["seq"] if since else 0,
                      "began": self._world.clock.now()}  # fmt: skip
         if since:
             items, after = self._changed(call, place)
@@ -215,6 +217,12 @@ class People:
         head = b'"' + call.items_key.encode() + b'":[' + b",".join(items) + b"]" if items else b""
         tail = self._encoder.encode(ending)[1:-1]
         return Reply(200, b"{" + head + (b"," if head and tail else b"") + tail + b"}")
+
+    def _visible(self, log: ChangeLog[int], since: dict[str, Any] | None) -> int:
+        """Return the number up to which syncs tell of changes; with a delay the newest ones wait."""
+        delay_s = self.switches.visibility_delay_s
+        newest = log.reached(self._world.clock.now() - delay_s) if delay_s else log.last
+        return max(newest, since["seq"] if since else 0)
 
     def _whole(self, call: _Pass, place: dict[str, Any]) -> tuple[list[bytes], int | None]:
         """Return one page of the whole book and the number to go on from."""

@@ -17,13 +17,15 @@ class ChangeLog(Generic[K]):
         self.last = 0
         self.generation = 1
         self._numbers: list[int] = []
+        self._times: list[float] = []
         self._keys: list[K] = []
         self._latest: dict[K, int] = {}
 
-    def record(self, key: K) -> int:
-        """Write down that a thing changed."""
+    def record(self, key: K, at: float = 0.0) -> int:
+        """Write down that a thing changed; the time matters only to who asks `reached`."""
         self.last += 1
         self._numbers.append(self.last)
+        self._times.append(at)
         self._keys.append(key)
         self._latest[key] = self.last
         return self.last
@@ -41,6 +43,10 @@ class ChangeLog(Generic[K]):
             if self._latest[self._keys[at]] == self._numbers[at]
         )
         return list(islice(latest, limit))
+
+    def reached(self, at: float) -> int:
+        """Return the number of the last change that was made by then, 0 before the first."""
+        return bisect_right(self._times, at)
 
     def expire(self) -> None:
         """Make every sync token that was given out so far worthless."""

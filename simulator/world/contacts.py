@@ -89,7 +89,7 @@ class AddressBook:
         self._items.append(contact)
         self._by_name[contact.name_number] = contact
         self.alive += 1
-        self.log.record(number)
+        self.log.record(number, now)
         return contact
 
     def change(self, contact: Contact, fields: dict[str, object], now: float) -> None:
@@ -133,7 +133,7 @@ class AddressBook:
     def _touched(self, contact: Contact, now: float) -> None:
         contact.version += 1
         contact.updated_at = now
-        self.log.record(contact.number)
+        self.log.record(contact.number, now)
 
     def _key(self, number: int) -> int:
         return self._first_key + number * 256

@@ -151,6 +151,30 @@ def test_every_named_body_is_sent_whole(
     assert last(simulator)["carried_out"] is True
 
 
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        ("plain text", b"plain text"),
+        ({"a": [1]}, b'{"a":[1]}'),
+        ({"text": "<b>"}, b"<b>"),
+        ({"base64": "/wD+"}, b"\xff\x00\xfe"),
+    ],
+)
+def test_a_body_may_be_given_in_full(
+    simulator: Simulator, token: str, line: http.client.HTTPConnection, body: Any, sent: bytes
+) -> None:
+    simulator.fault({"body": body}, path="connections")
+    assert ask(line, token).read() == sent
+
+
+def test_a_reply_may_come_packed(simulator: Simulator, token: str, line: http.client.HTTPConnection) -> None:
+    good = ask(line, token).read()
+    simulator.fault({"gzip": True}, path="connections")
+    reply = ask(line, token)
+    assert reply.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(reply.read()).startswith(good[:40])
+
+
 def test_page_faults_bend_a_page_and_keep_its_items(simulator: Simulator, token: str) -> None:
     _, good = get(simulator, CONNECTIONS, token, **PAGE)
     names = [person["resourceName"] for person in good["connections"]]

@@ -202,6 +202,16 @@ def test_expiry_is_a_410_when_the_switch_says_so(simulator: Simulator, account: 
     assert walk(simulator, token, **PLAIN)[1] != sync
 
 
+def test_a_change_reaches_syncs_late_when_the_switch_says_so(simulator: Simulator, account: str, token: str) -> None:
+    _, sync = walk(simulator, token, **PLAIN)
+    simulator.control("services", {"people": {"visibility_delay_s": 180}})
+    simulator.edit(account, {"do": "change_contact", "id": "#9", "fields": {"title": "slow"}})
+    none_yet, sync = walk(simulator, token, **PLAIN, syncToken=sync)
+    assert none_yet == []
+    simulator.advance(181)
+    assert len(walk(simulator, token, **PLAIN, syncToken=sync)[0]) == 1
+
+
 def test_one_account_cannot_use_the_sync_token_of_another(simulator: Simulator, token: str) -> None:
     _, sync = walk(simulator, token, **PLAIN)
     other = simulator.grant(simulator.facts["accounts"][1], [AUTH + "contacts.readonly"])["access_token"]
