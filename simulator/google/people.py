@@ -22,8 +22,9 @@ from simulator.google.access import PEOPLE_FIRST_PAGE, PEOPLE_GROUPS, PEOPLE_REA
 from simulator.google.contact_groups import ContactGroups
 from simulator.google.errors import GoogleError, error_info, invalid_argument, not_found
 from simulator.google.grants import AccessToken
-from simulator.google.parameters import Kind, Parameters
-from simulator.google.person import LIST_LIMIT, PERSON_FIELDS, resource, resource_name, tombstone
+from simulator.google.parameters import Parameters
+from simulator.google.people_requests import LIST, ONE, ORDERS, OTHER_FIELDS, read_mask, read_sources
+from simulator.google.person import LIST_LIMIT, PERSON_FIELDS, own_profile, resource, resource_name, tombstone
 from simulator.opaque import Mint, fingerprint
 from simulator.world import Account, World
 from simulator.world.changes import ChangeLog
@@ -31,16 +32,6 @@ from simulator.world.contacts import AddressBook, Contact
 
 SERVICE = "people.googleapis.com"
 TOKEN_LIFE_S = 7 * DAY_S
-_SOURCES = tuple(
-    "READ_SOURCE_TYPE_" + end for end in ("UNSPECIFIED", "PROFILE", "CONTACT", "DOMAIN_CONTACT", "OTHER_CONTACT")
-)
-_ORDERS = ("LAST_MODIFIED_ASCENDING", "LAST_MODIFIED_DESCENDING", "FIRST_NAME_ASCENDING", "LAST_NAME_ASCENDING")
-_OTHER_FIELDS = frozenset({"emailAddresses", "metadata", "names", "phoneNumbers", "photos"})
-_LIST: dict[str, Kind] = {
-    "personFields": "text", "readMask": "text", "pageSize": "integer", "pageToken": "text", "requestSyncToken": "flag",
-    "syncToken": "text", "sortOrder": "text", "sources": "many", "requestMask.includeField": "text",
-}  # fmt: skip
-_ONE: dict[str, Kind] = {"personFields": "text", "sources": "many", "requestMask.includeField": "text"}
 _MAX_PAGE, _DEFAULT_PAGE, _MAX_BATCH = 1000, 100, 200
 
 
@@ -127,7 +118,7 @@ class People:
             "",
             None,
             wants_token=False,
-            order=_ORDERS[0],
+            order=ORDERS[0],
             groups=self._groups.ids(account),
         )
         return sum(1 for contact in book.from_number(0) if self._person(call, contact, former=False))
@@ -141,11 +132,11 @@ class People:
     def _connections(self, request: Request) -> Reply:
         token = self._access.bearer(request)
         self._access.require(token, scopes.CONTACTS, SERVICE)
-        given = Parameters(request, {key: kind for key, kind in _LIST.items() if key != "readMask"})
-        mask = _mask(given, "personFields", PERSON_FIELDS)
-        order = given.one_of("sortOrder", _ORDERS, _ORDERS[0])
+        given = Parameters(request, {key: kind for key, kind in LIST.items() if key != "readMask"})
+        mask = read_mask(given, "personFields", PERSON_FIELDS)
+        order = given.one_of("sortOrder", ORDERS, ORDERS[0])
         wants_token = given.flag("requestSyncToken")
-        if order != _ORDERS[0] and (wants_token or given.text("syncToken")):
+        if order != ORDERS[0] and (wants_token or given.text("syncToken")):
             raise invalid_argument("Sort order cannot be used together with a sync token.", "sortOrder")
         call = self._pass(token.account, token.account.contacts, "CONTACT", given, mask, order)
         begins = wants_token and not given.text("pageToken") and not call.sync_token
@@ -155,11 +146,11 @@ class People:
     def _other_contacts(self, request: Request) -> Reply:
         token = self._admit(request, scopes.OTHER_CONTACTS, PEOPLE_READS)
         given = Parameters(
-            request, {key: kind for key, kind in _LIST.items() if key not in ("personFields", "sortOrder")}
+            request, {key: kind for key, kind in LIST.items() if key not in ("personFields", "sortOrder")}
         )
-        mask = _mask(given, "readMask", _OTHER_FIELDS)
+        mask = read_mask(given, "readMask", OTHER_FIELDS)
         return self._page(
-            self._pass(token.account, token.account.others, "OTHER_CONTACT", given, mask, _ORDERS[0]),
+            self._pass(token.account, token.account.others, "OTHER_CONTACT", given, mask, ORDERS[0]),
             given.text("pageToken"),
         )
 
@@ -169,7 +160,7 @@ class People:
         size = given.integer("pageSize") or _DEFAULT_PAGE
         if not 1 <= size <= _MAX_PAGE:
             raise invalid_argument("Page size must be between 1 and 1000.", "pageSize")
-        sources = _sources(given)
+        sources = read_sources(given)
         return _Pass(
             account=account,
             book=book,
@@ -198,7 +189,7 @@ class People:
                      "began": self._world.clock.now()}  # fmt: skip
         if since:
             items, after = self._changed(call, place)
-        elif call.order == _ORDERS[0]:
+        elif call.order == ORDERS[0]:
             items, after = self._whole(call, place)
         else:
             items, after = self._sorted(call, place)
@@ -302,10 +293,10 @@ class People:
 
     def _get(self, request: Request, name: str) -> Reply:
         token = self._admit(request, scopes.PERSON, PEOPLE_READS)
-        given = Parameters(request, _ONE)
-        mask = _mask(given, "personFields", PERSON_FIELDS)
+        given = Parameters(request, ONE)
+        mask = read_mask(given, "personFields", PERSON_FIELDS)
         if name == "me":
-            return json_reply(_own_profile(token.account, mask))
+            return json_reply(own_profile(token.account, mask))
         self._access.require(token, scopes.CONTACTS, SERVICE)
         contact = self._find(token.account, f"people/{name}")
         if contact is None:
@@ -314,8 +305,8 @@ class People:
 
     def _batch_get(self, request: Request) -> Reply:
         token = self._admit(request, scopes.CONTACTS, PEOPLE_READS)
-        given = Parameters(request, {**_ONE, "resourceNames": "many"})
-        mask = _mask(given, "personFields", PERSON_FIELDS)
+        given = Parameters(request, {**ONE, "resourceNames": "many"})
+        mask = read_mask(given, "personFields", PERSON_FIELDS)
         names = given.many("resourceNames")
         if not 1 <= len(names) <= _MAX_BATCH:
             raise invalid_argument("Between 1 and 200 resource names must be given.", "resourceNames")
@@ -323,7 +314,7 @@ class People:
         for name in names:
             contact = self._find(token.account, name)
             if name == "people/me":
-                found: dict[str, Any] | None = _own_profile(token.account, mask)
+                found: dict[str, Any] | None = own_profile(token.account, mask)
             else:
                 found = self._single(token.account, contact, mask) if contact else None
             if found is None:
@@ -350,7 +341,7 @@ class People:
             "",
             None,
             wants_token=False,
-            order=_ORDERS[0],
+            order=ORDERS[0],
             groups=self._groups.ids(account),
         )
         return self._resource(call, contact, limit=None, former=False)
@@ -359,42 +350,3 @@ class People:
 def person_name(contact: Contact) -> str:
     """Return a contact's resource name, for tests."""
     return resource_name(contact, "CONTACT")
-
-
-def _mask(given: Parameters, name: str, known: frozenset[str]) -> frozenset[str]:
-    text = given.text(name)
-    if text is None:
-        old = given.text("requestMask.includeField")
-        if old is None:
-            raise invalid_argument(f"{name} mask is required. Please specify one or more valid paths.", name)
-        text = ",".join(part.removeprefix("person.") for part in old.split(","))
-    mask = frozenset(part.strip() for part in text.split(","))
-    unknown = sorted(mask - known)
-    if unknown:
-        raise invalid_argument(f'Invalid {name} mask path: "{unknown[0]}".', name)
-    return mask
-
-
-def _sources(given: Parameters) -> list[str]:
-    sources = given.many("sources")
-    for one in sources:
-        if one not in _SOURCES:
-            raise invalid_argument(f"Invalid value at 'sources' (TYPE_ENUM), \"{one}\"", "sources")
-    return sources
-
-
-def _own_profile(account: Account, mask: frozenset[str]) -> dict[str, Any]:
-    source = {"type": "PROFILE", "id": account.sub}
-    metadata = {"primary": True, "verified": True, "source": source, "sourcePrimary": True}
-    person: dict[str, Any] = {"resourceName": f"people/{account.sub}", "etag": "%self"}
-    if "metadata" in mask:
-        kind = {"objectType": "PERSON", "userTypes": ["GOOGLE_USER"]}
-        person["metadata"] = {"sources": [{**source, "etag": "#self", "profileMetadata": kind}], "objectType": "PERSON"}
-    if "names" in mask:
-        person["names"] = [
-            {"metadata": metadata, "displayName": account.display_name, "givenName": account.given_name,
-             "familyName": account.family_name}
-        ]  # fmt: skip
-    if "emailAddresses" in mask:
-        person["emailAddresses"] = [{"metadata": metadata, "value": account.email}]
-    return person

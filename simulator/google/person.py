@@ -7,6 +7,7 @@ Source: the provider sheet, section 5.1, and the People discovery document, revi
 from typing import Any
 
 from simulator.clock import utc_text
+from simulator.world import Account
 from simulator.world.contacts import Contact
 from simulator.world.people import PersonFacts
 
@@ -187,3 +188,21 @@ def _with_kind(value: dict[str, Any], kind: str) -> dict[str, Any]:
         value["type"] = kind
         value["formattedType"] = kind[:1].upper() + kind[1:]
     return value
+
+
+def own_profile(account: Account, mask: frozenset[str]) -> dict[str, Any]:
+    """Return what the account's owner says of themselves."""
+    source = {"type": "PROFILE", "id": account.sub}
+    metadata = {"primary": True, "verified": True, "source": source, "sourcePrimary": True}
+    person: dict[str, Any] = {"resourceName": f"people/{account.sub}", "etag": "%self"}
+    if "metadata" in mask:
+        kind = {"objectType": "PERSON", "userTypes": ["GOOGLE_USER"]}
+        person["metadata"] = {"sources": [{**source, "etag": "#self", "profileMetadata": kind}], "objectType": "PERSON"}
+    if "names" in mask:
+        person["names"] = [
+            {"metadata": metadata, "displayName": account.display_name, "givenName": account.given_name,
+             "familyName": account.family_name}
+        ]  # fmt: skip
+    if "emailAddresses" in mask:
+        person["emailAddresses"] = [{"metadata": metadata, "value": account.email}]
+    return person
