@@ -1,7 +1,7 @@
 """Reading JSON that others wrote: strictly where it is sound, and mended where only small things are broken.
 
     body ▶ drop a byte-order mark and escaped NULs ▶ msgspec, strict ▶ value
-                                                     └ not JSON ▶ mend (NaN, lone surrogates, bad bytes) ▶ msgspec
+                                                     └ not JSON ▶ mend (NaN, 1e400, lone surrogates, bad bytes) ▶ msgspec
 
 A page must not be lost for one item's NaN or half an emoji, so a body that strict JSON refuses is read once more
 leniently and written anew: numbers that are none become null, half characters become U+FFFD. What is then missing
@@ -43,7 +43,10 @@ def read_json(source: Reply | bytes, type_: type[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _wrong_shape(error) from None
+        # A number such as 1e400 is told as a wrong type, and would cost the page of the item that holds it.
+        if "out of range" not in str(error):
+            raise _wrong_shape(error) from None
+        mended = _mended(body)
     except RecursionError:
         raise BadRecord("The JSON is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
