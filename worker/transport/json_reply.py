@@ -1,7 +1,7 @@
 """Reading JSON that others wrote: strictly where it is sound, and mended where only small things are broken.
 
     body ▶ drop a byte-order mark and escaped NULs ▶ msgspec, strict ▶ value
-                                                     └ not JSON ▶ mend (NaN, 1e400, lone surrogates, bad bytes) ▶ msgspec
+                                                     └ not JSON ▶ mend (NaN, 1e400, half characters) ▶ msgspec
 
 A page must not be lost for one item's NaN or half an emoji, so a body that strict JSON refuses is read once more
 leniently and written anew: numbers that are none become null, half characters become U+FFFD. What is then missing
