@@ -18,7 +18,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         loaded = settings.load()
-        logs.configure(loaded.log_format)
+        logs.set_up(loaded.log_format)
         return run_worker(loaded, arguments.pool, threads=arguments.threads, with_parent=arguments.with_parent)
     except CrmSyncError as error:
         sys.stderr.write(f"{error}\n")

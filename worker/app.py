@@ -191,8 +191,8 @@ def _keyring(settings: Settings, name: str) -> Keyring:
     secret = settings.grant_keyring if name == "grant" else settings.records_keyring
     if secret is None:
         raise Misconfigured(
-            f"CRM_SYNC_{name.upper()}_KEYRING is not set, and a worker needs both keyrings. `crm-sync keys init` writes "
-            "new ones."
+            f"CRM_SYNC_{name.upper()}_KEYRING is not set, and a worker needs both keyrings. `crm-sync keys init` "
+            "writes new ones."
         )
     return Keyring.load(secret.get_secret_value(), name)
 
@@ -204,7 +204,7 @@ def _broker() -> DoorbellBroker:
 def _redis_url(settings: Settings) -> str:
     if settings.redis_url is None:
         raise Misconfigured(
-            "CRM_SYNC_REDIS_URL is not set. Set it, e.g. redis://:PASSWORD@HOST:6379/0, or use `crm-sync worker`, which "
-            "joins the embedded servers in development."
+            "CRM_SYNC_REDIS_URL is not set. Set it, e.g. redis://:PASSWORD@HOST:6379/0, or use `crm-sync worker`, "
+            "which joins the embedded servers in development."
         )
     return settings.redis_url.get_secret_value()

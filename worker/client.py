@@ -91,7 +91,9 @@ class Client:
         self.reason = reason
         self._database = Database(url, name="crm-sync-client")
         self._keys_database = Database(keys_url, name="crm-sync-client-keys") if keys_url else self._database
-        keyring = records_keyring if isinstance(records_keyring, Keyring | None) else Keyring.load(str(records_keyring))
+        keyring = (
+            records_keyring if isinstance(records_keyring, Keyring | None) else Keyring.load(records_keyring, "records")
+        )
         self._keys = KeyStore(self._keys_database, grant=None, records=keyring) if keyring is not None else None
 
     def __enter__(self) -> Self:
@@ -116,7 +118,7 @@ class Client:
     # Asking for work.
 
     def register_workspace(self, default_region: str = "US") -> bool:
-        """Register the workspace; False if it was there before. `default_region` is for phone numbers without a country.
+        """Register the workspace; False if it was there before. `default_region` is for numbers without a country.
 
         Raises:
             BadRequest: the id or the region is malformed.
@@ -136,8 +138,8 @@ class Client:
     ) -> int:
         """Ask for a job and return its number.
 
-        `args` are plain ids and codes; what is secret or personal goes into `sealed`, which only a worker can open. With
-        `connection` (yours, inside your own transaction) the job exists if that transaction commits.
+        `args` are plain ids and codes; what is secret or personal goes into `sealed`, which only a worker can open.
+        With `connection` (yours, inside your own transaction) the job exists if that transaction commits.
 
         Raises:
             BadRequest: the kind, the workspace or an argument cannot be.
@@ -190,11 +192,11 @@ class Client:
             BadRequest: the address carries no `state`, or neither a `code` nor an `error`.
         """
         query = parse_qs(urlsplit(redirect_url).query)
-        answer = {name: query[name][0] for name in ("state", "code", "error") if name in query}
+        answer: dict[str, Any] = {name: query[name][0] for name in ("state", "code", "error") if name in query}
         if "state" not in answer or not {"code", "error"} & set(answer):
             raise BadRequest(
-                "The address to which the provider sent the person back has no state with a code or an error. Pass it whole, "
-                "from http to its end."
+                "The address to which the provider sent the person back has no state with a code or an error. Pass it "
+                "whole, from http to its end."
             )
         return self.enqueue("complete_connect", sealed=answer, idempotency_key=idempotency_key)
 
@@ -221,7 +223,7 @@ class Client:
             ]
 
     def disconnect(self, connection_id: UUID, *, delete_data: bool = False, idempotency_key: str | None = None) -> int:
-        """End a connection: stop, revoke at the provider, destroy the tokens' key; with `delete_data` the records too."""
+        """End a connection: stop, revoke at the provider, destroy the tokens; with `delete_data` the records too."""
         args = {
             "connection_id": str(connection_id),
             "delete_data": delete_data,
@@ -318,7 +320,7 @@ class Client:
             found = connections_view.workspace_of(tx, self.workspace)
         if found is None:
             raise NotFound(
-                f"There is no workspace «{self.workspace}». Register it with `crm-sync workspaces add {self.workspace}`."
+                f"There is no workspace «{self.workspace}». Register it: `crm-sync workspaces add {self.workspace}`."
             )
         return found
 
@@ -393,7 +395,7 @@ class Client:
             return records_view.read_position(tx, self.workspace, reader)
 
     def acknowledge(self, reader: str, position: int, *, connection: psycopg.Connection[Any] | None = None) -> int:
-        """Note that `reader` has dealt with everything up to `position`, and return where it stands; it never goes back.
+        """Note that `reader` has dealt with everything up to `position`; returns where it stands. It never goes back.
 
         With `connection`, within your own transaction, so that what you did and how far you got commit together.
 
@@ -453,9 +455,10 @@ class Client:
     def _seal(self, tx: Transaction, kind: str, payload: dict[str, Any]) -> bytes:
         row: Any = tx.execute(QUERIES["intake_key"]).fetchone()
         key_id, public_key = (row["key_id"], row["public_key"]) if isinstance(row, dict) else (row or (None, None))
-        if key_id is None:
+        if key_id is None or public_key is None:
             raise Misconfigured(
-                "There is no intake key to seal to: no worker has run against this database yet. Start one with `crm-sync worker`."
+                "There is no intake key to seal to: no worker has run against this database yet. "
+                "Start one with `crm-sync worker`."
             )
         return seal_for(public_key, key_id, json.dumps(payload).encode(), workspace=self.workspace, kind=kind)
 
@@ -476,7 +479,8 @@ class Client:
     def _key_store(self) -> KeyStore:
         if self._keys is None:
             raise Misconfigured(
-                "Opening records needs the records keyring. Give the client `records_keyring`, or set CRM_SYNC_RECORDS_KEYRING."
+                "Opening records needs the records keyring. Give the client `records_keyring`, or set "
+                "CRM_SYNC_RECORDS_KEYRING."
             )
         return self._keys
 
@@ -485,7 +489,7 @@ class Client:
 
     def _open_each(self, sealed: Sequence[SealedRecord]) -> list[tuple[Record | None, str | None]]:
         """Each record, or why it did not open; the keys are loaded once for each connection and kept no longer."""
-        keys: dict[UUID, RecordKeys | None] = {}
+        keys: dict[UUID, RecordKeys] = {}
         result: list[tuple[Record | None, str | None]] = []
         for item in sealed:
             try:

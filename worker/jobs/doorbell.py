@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 class DoorbellBroker(dramatiq.Broker):
-    """Declares the lanes as queues. The address is given by `connect`, in the process that will listen, after any fork."""
+    """Declares the lanes as queues. `connect` gives the address, in the process that will listen, after any fork."""
 
     def __init__(self, middleware: list[dramatiq.Middleware]) -> None:
         super().__init__(middleware=middleware)
@@ -69,7 +69,7 @@ class DoorbellBroker(dramatiq.Broker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 1000) -> Consumer:  # noqa: ARG002
         """A consumer for one lane; the ear decides when it hears something."""
         if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
+            raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]  # dramatiq has no types here.
         if self._ear is None:
             raise RuntimeError("the broker was not connected before its worker started")
         return LaneConsumer(self._ear, Lane(queue_name))

@@ -45,8 +45,8 @@ class Endpoints:
         if not client_id or secret is None:
             names = f"{PREFIX}{family.upper()}_CLIENT_ID and {PREFIX}{family.upper()}_CLIENT_SECRET"
             raise Misconfigured(
-                f"{facts.title} cannot be reached: {names} are not set. They come from the provider's developer console; "
-                "for the simulator `crm-sync up` sets them by itself."
+                f"{facts.title} cannot be reached: {names} are not set. They come from the provider's "
+                "developer console; for the simulator `crm-sync demo` sets them by itself."
             )
         project = getattr(self._settings, f"{family}_project", family)
         return OAuthClient(client_id, Secret(secret.get_secret_value()), project)

@@ -2,8 +2,8 @@
 
 One statement locks the connection's row for the blink of its own transaction and counts the request on the job's
 row. Whoever stops the connection changes that row, so either the stop waits for the gate, and the request began
-before it, or the gate finds the new epoch and stays shut. The count need not survive a crash of the server, so the commit does not
-wait for the disk. The gate takes no permits and knows no tokens.
+before it, or the gate finds the new epoch and stays shut. The count need not survive a crash of the server, so the
+commit does not wait for the disk. The gate takes no permits and knows no tokens.
 """
 
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ def finish(database: Database, claimed: Claimed, outcome: outcomes.Outcome) -> s
 def hand_back(
     database: Database, workspace: str, job_id: int, process_id: UUID, lease_epoch: int | None = None
 ) -> bool:
-    """Give back what this process runs of a job; whether there was anything. Without an epoch, whichever claim it was."""
+    """Give back what this process runs of a job; whether there was anything. Without an epoch, of any claim."""
     with database.transaction(workspace) as tx:
         asked = {"workspace": workspace, "job_id": job_id, "process_id": process_id, "lease_epoch": lease_epoch}
         return tx.execute(_LEDGER["hand_back"], asked).rowcount == 1

@@ -11,8 +11,8 @@
     HandBack     queued          unchanged    the process is stopping
     Dropped      (no write)                   another worker holds the job now
 
-Each of them but `Dropped` sets the count of deliveries to zero. A job that was asked for again while it ran goes back to
-`queued` where it would have been done or cancelled.
+Each of them but `Dropped` sets the count of deliveries to zero. A job that was asked for again while it ran goes back
+to `queued` where it would have been done or cancelled.
 """
 
 import random

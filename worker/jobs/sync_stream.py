@@ -76,7 +76,6 @@ def run(context: JobContext) -> Outcome:
             with context.services.database.transaction(context.workspace) as tx:
                 revocation.works_again(tx, context.workspace, context.connection_id)
                 context.fence(tx)
-        return outcome
     except ScopeMissing as error:
         with context.services.database.transaction(context.workspace) as tx:
             revocation.scope_missing(tx, place, connection.epoch, error)
@@ -92,6 +91,7 @@ def run(context: JobContext) -> Outcome:
             revocation.client_refused(tx, context.workspace, context.connection_id)
             context.fence(tx)
         raise
+    return outcome
 
 
 def _require_scopes(stream: Stream, connection: ConnectionRow) -> None:

@@ -4,10 +4,10 @@
     hash n   = SHA-256(hash n-1 | entry n)          hash 0 = 32 zero bytes
     head     = (n, hash n), one row a workspace, locked while an entry is added
 
-Canonical JSON: UTF-8, keys sorted by code point, no white space, nothing escaped that need not be, `at` in UTC with six
-digits of a second and a `Z`; text, whole numbers, truth values, null, lists and objects only. People stand in `details`
-only as a commitment, SHA-256(salt | lookup value): the salt lies in a row of its own, and once an erasure has dropped it
-the entry names nobody, while the chain still verifies.
+Canonical JSON: UTF-8, keys sorted by code point, no white space, nothing escaped that need not be, `at` in UTC with
+six digits of a second and a `Z`; text, whole numbers, truth values, null, lists and objects only. People stand in
+`details` only as a commitment, SHA-256(salt | lookup value): the salt lies in a row of its own, and once an erasure has
+dropped it the entry names nobody, while the chain still verifies.
 
 It shows that nothing was changed, taken out or put between. It does not show that an owner of the database cut the end
 off and set the head back: keep the head that `verify` returns outside, and compare.

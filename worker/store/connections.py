@@ -1,8 +1,9 @@
 """Connections and their streams: made, activated, stopped, each change announced in the feed by its own transaction.
 
-Plain reads and writes over a transaction that the caller has opened for the workspace. `stop` touches the connection's
-row and its jobs' rows, and nothing else: what is deleted, and what a provider is told, is later work. Consents, siblings
-and farewells have modules of their own; which stop an error asks for is decided in `worker.privacy`.
+Plain reads and writes over a transaction that the caller has opened for the workspace. `stop` touches the
+connection's row and its jobs' rows, and nothing else: what is deleted, and what a provider is told, is later work.
+Consents, siblings and farewells have modules of their own; which stop an error asks for is decided in
+`worker.privacy`.
 
     connecting ─▶ active ─▶ reconnect_needed | blocked_by_admin ─▶ active …
         └──────────┴──────────────────┴─▶ disconnected (data kept) ─▶ active …
@@ -256,6 +257,14 @@ def clear_alarm(tx: Transaction, workspace: str, connection_id: UUID) -> bool:
         return False
     _announce(tx, workspace, connection_id, State.ACTIVE, None)
     return True
+
+
+def ask_for_purge(tx: Transaction, workspace: str, connection_id: UUID) -> int:
+    """Ask for the deletion of what is held of a connection; returns the job."""
+    row = tx.execute(QUERIES["ask_for_purge"], _key(workspace, connection_id)).fetchone()
+    if row is None:
+        raise AssertionError("an INSERT … RETURNING returned nothing")
+    return int(row["job_id"])
 
 
 def announce_state(tx: Transaction, workspace: str, connection_id: UUID, state: State, reason: str | None) -> None:

@@ -7,8 +7,8 @@ A sealed argument, byte by byte:
     17..     HPKE in base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM: the encapsulated key (32 bytes),
              then ciphertext and tag; empty `aad`
 
-`info` binds the workspace and the kind of job, so that a code meant for one cannot be used by another; each field has its
-length in four bytes before it: b"crm-sync/intake/1" · workspace · kind · key id (16 bytes).
+`info` binds the workspace and the kind of job, so that a code meant for one cannot be used by another; each field has
+its length in four bytes before it: b"crm-sync/intake/1" · workspace · kind · key id (16 bytes).
 """
 
 from collections.abc import Mapping

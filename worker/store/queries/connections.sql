@@ -101,3 +101,13 @@ SET purpose = excluded.purpose, every = excluded.every, state = excluded.state, 
 UPDATE crm_sync.stream SET state = 'missing_scope', state_reason = %(reason)s, next_run_at = NULL
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND state = 'active'
 RETURNING stream;
+
+-- name: ask_for_purge
+-- The work that deletes what is held; one that lives already is joined.
+INSERT INTO crm_sync.job AS j (workspace_id, kind, lane, connection_id, args, unique_key)
+VALUES (%(workspace)s, 'purge_connection', 'privacy', %(connection)s,
+        jsonb_build_object('connection_id', %(connection)s::uuid), 'purge_connection:' || %(connection)s::uuid)
+ON CONFLICT (workspace_id, unique_key)
+    WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running')
+DO UPDATE SET run_at = least(j.run_at, excluded.run_at)
+RETURNING j.job_id;

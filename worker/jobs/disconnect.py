@@ -1,0 +1,199 @@
+"""Ends a connection, whatever happens meanwhile: stop, wait, revoke, shred, and hand over to the purge if asked.
+
+    stopped      one transaction: state, epoch, waiting jobs cancelled; from its commit on no request starts
+    quiet        no lease on the connection is left; what was under way was thrown away at its fence
+    revoked      at the provider, if this was the account's last grant: siblings are locked while they are counted, so
+                 of two last ones exactly one revokes
+    shredded     the grant key is destroyed, and with it the tokens
+    done         a receipt; with `delete_data` a job that deletes the records
+
+Each step is noted with its transaction and may be repeated. A provider that fails is asked again for a week; then
+the keys are destroyed all the same, and the receipt says so.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from worker.connectors import registry
+from worker.errors import BadRequest, CrmSyncError, NeedsOperator, RunAgainLater
+from worker.jobs.context import JobContext
+from worker.jobs.handler import Handler
+from worker.jobs.outcomes import Done, Outcome, Parked, backoff
+from worker.store import connections, farewells, siblings
+from worker.store.connections import State, StoredConnection
+from worker.store.database import Connection, enter_workspace
+from worker.store.siblings import Sibling
+
+PATIENCE: Final = timedelta(days=7)
+"""How long a provider is asked to revoke before its tokens are destroyed without it. Source: google.md §1.7."""
+_QUIET_AGAIN: Final = timedelta(milliseconds=300)
+RECEIPT: Final = "disconnect"
+
+
+def run(context: JobContext) -> Outcome:
+    """Go on from the last step that was committed."""
+    if context.connection_id is None:
+        raise BadRequest("A job of kind disconnect needs args.connection_id.")
+    notes = dict(context.progress or {})
+    if "stopped_at" not in notes:
+        outcome = _stop(context, context.connection_id, notes)
+        if outcome is not None:
+            return outcome
+    with context.services.database.transaction(context.workspace) as tx:
+        running = connections.still_running(tx, context.workspace, context.connection_id, but=context.job_id)
+    if running:
+        return Parked(context.services.clock() + _QUIET_AGAIN, "waits_for_running_jobs", notes)
+    if "revoked" not in notes:
+        waits = _revoke(context, context.connection_id, notes)
+        if waits is not None:
+            return waits
+    if "shredded" not in notes:
+        _shred(context, context.connection_id, notes)
+    return _finish(context, context.connection_id, notes)
+
+
+def _stop(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Outcome | None:
+    delete = bool(context.args.get("delete_data"))
+    with context.services.database.transaction(context.workspace) as tx:
+        was = connections.lock(tx, context.workspace, connection_id)
+        if was is None:
+            raise BadRequest(f"There is no connection {connection_id}.")
+        if was.purged:
+            return Done({"connection_id": str(connection_id), "already": "purged"})
+        delete = delete or was.state is State.DELETING
+        state = State.DELETING if delete else State.DISCONNECTED
+        connections.stop(tx, context.workspace, connection_id, state, "asked")
+        notes.update(
+            stopped_at=context.services.clock().isoformat(),
+            delete_data=delete,
+            account=was.account_mac.hex() if was.account_mac else None,
+            provider=was.provider,
+            purposes=list(was.purposes),
+        )
+        context.fence(tx, notes)
+    return None
+
+
+def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Outcome | None:
+    services, workspace = context.services, context.workspace
+    account = bytes.fromhex(notes["account"]) if notes["account"] else None
+    token = services.grants.revoke_value(workspace, connection_id)
+    connector = registry.load(notes["provider"])
+    with services.database.transaction(workspace) as tx:
+        how = _leave_siblings(tx, workspace, connection_id, account, may_revoke=token is not None)
+        if connector.facts.oauth.revoke_url is None and how == "revoking":
+            how = "no_endpoint"
+        if how != "revoking":
+            if account is not None:
+                siblings.remove(tx, workspace, connection_id, account)
+            notes["revoked"] = how
+            context.fence(tx, notes)
+            return None
+        context.fence(tx, notes)
+    if token is None or account is None:
+        raise AssertionError("there is nothing to revoke")
+    started_at = services.clock()
+    try:
+        services.endpoints.of(connector.facts).revoke(token)
+        notes["revoked"] = "yes"
+    except (RunAgainLater, NeedsOperator) as error:
+        if started_at - datetime.fromisoformat(notes["stopped_at"]) < PATIENCE:
+            return _later(context, notes, error)
+        notes["revoked"] = "given_up"
+    _after_revocation(context, connection_id, account, notes)
+    return None
+
+
+def _leave_siblings(
+    tx: Connection, workspace: str, connection_id: UUID, account: bytes | None, *, may_revoke: bool
+) -> str:
+    """How this one goes: `revoking` if it is the last, else without a word to the provider."""
+    if account is None:
+        return "never_granted"
+    everyone = siblings.lock_all(tx, account)
+    here = (workspace, connection_id)
+    others = [each for each in everyone if (each.workspace_id, each.connection_id) != here]
+    if others:
+        return "not_the_last"
+    if not may_revoke:
+        return "no_token"
+    siblings.mark_revoking(tx, workspace, connection_id, account)
+    return "revoking"
+
+
+def _later(context: JobContext, notes: dict[str, Any], error: CrmSyncError) -> Parked:
+    failures = int(notes.get("revoke_failures", 0)) + 1
+    notes["revoke_failures"] = failures
+    now = context.services.clock()
+    named = error.until if isinstance(error, RunAgainLater) else None
+    return Parked(max(named or now, now + backoff(failures)), "revoke_failed", notes)
+
+
+def _after_revocation(context: JobContext, connection_id: UUID, account: bytes, notes: dict[str, Any]) -> None:
+    """Siblings that came while we revoked lost their grants too: each is told to connect again."""
+    workspace = context.workspace
+    with context.services.database.transaction(workspace) as tx:
+        own = next((each for each in siblings.lock_all(tx, account) if each.connection_id == connection_id), None)
+        ended: list[Sibling] = []
+        if notes["revoked"] == "yes" and own is not None and own.revoking_at is not None:
+            ended = siblings.consented_before(tx, workspace, connection_id, account, context.services.clock())
+        siblings.remove(tx, workspace, connection_id, account)
+        notes["siblings_ended"] = len(ended)
+        context.fence(tx, notes)
+    for sibling in ended:
+        with context.services.database.transaction(sibling.workspace_id) as tx:
+            enter_workspace(tx, sibling.workspace_id)
+            connections.stop(
+                tx, sibling.workspace_id, sibling.connection_id, State.RECONNECT_NEEDED, "revoked_with_sibling"
+            )
+
+
+def _shred(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> None:
+    context.services.keys.shred_grant(context.workspace, connection_id)
+    with context.services.database.transaction(context.workspace) as tx:
+        farewells.forget_tokens(tx, context.workspace, connection_id)
+        notes["shredded"] = context.services.clock().isoformat()
+        context.fence(tx, notes)
+
+
+def _finish(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Done:
+    workspace = context.workspace
+    with context.services.database.transaction(workspace) as tx:
+        was = connections.lock(tx, workspace, connection_id)
+        requests, last_request_at = connections.last_request(tx, workspace, connection_id)
+        code = secrets.token_hex(8)
+        body = {
+            "connection_id": str(connection_id),
+            "provider": notes["provider"],
+            "purposes": notes["purposes"],
+            "asked_by": str(context.args.get("actor", "")),
+            "asked_because": str(context.args.get("reason", "")),
+            "stopped_at": notes["stopped_at"],
+            "last_request_at": last_request_at.isoformat() if last_request_at else None,
+            "requests": requests,
+            "revoked_at_provider": notes["revoked"],
+            "siblings_ended": notes.get("siblings_ended", 0),
+            "grant_key_destroyed_at": notes["shredded"],
+            "data": "being_deleted" if notes["delete_data"] else "kept",
+            "confirmation_code": code,
+        }
+        receipt_id = farewells.add_receipt(tx, workspace, connection_id, RECEIPT, body)
+        outcome = {
+            "connection_id": str(connection_id),
+            "receipt_id": str(receipt_id),
+            "confirmation_code": code,
+            "revoked_at_provider": notes["revoked"],
+        }
+        if notes["delete_data"] and was is not None and was.state is State.DELETING:
+            outcome["purge_job_id"] = _ask_for_purge(tx, workspace, was)
+        context.fence(tx, notes)
+    return Done(outcome)
+
+
+def _ask_for_purge(tx: Connection, workspace: str, was: StoredConnection) -> int:
+    return connections.ask_for_purge(tx, workspace, was.connection_id)
+
+
+HANDLER = Handler("disconnect", run, deadline=timedelta(minutes=5), max_attempts=50)
