@@ -93,6 +93,7 @@ class Life(dramatiq.middleware.Middleware):
         beats = Database(settings.database_url_of(Role.WORKER), max_size=1, timeout_s=4.0, name="crm-sync-beat")
         process = WorkerProcess(settings, services.database, beats, lanes, threads, self.pool)
         process.register()
+        services.keys.intake()  # The CRM can seal from now on: who first runs a worker makes the key.
         self.process, self.runner = process, Runner(services, process, handlers)
         broker.connect(_redis_url(settings), threads)
         _log.info("process.started", pool=self.pool, lanes=[lane.value for lane in lanes], threads=threads)

@@ -63,7 +63,7 @@ WITH RECURSIVE waiting AS (
     RETURNING j.workspace_id, j.job_id
 ), noted AS (
     INSERT INTO crm_sync.served AS s (lane, workspace_id, served_at)
-    SELECT DISTINCT %(lane)s, workspace_id, clock_timestamp() FROM admitted
+    SELECT %(lane)s, workspace_id, clock_timestamp() FROM admitted GROUP BY workspace_id
     ON CONFLICT (lane, workspace_id) DO UPDATE SET served_at = excluded.served_at
 )
 SELECT workspace_id, job_id FROM admitted ORDER BY job_id;
