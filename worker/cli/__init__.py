@@ -1,0 +1,1 @@
+"""The command `crm-sync`: one module for each group of commands."""

@@ -1,0 +1,98 @@
+"""Commands that read: the feed, and records by name. Only `records` shows personal data, and says why it was asked."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.options import Json, Workspace, connection_id
+from worker.cli.speech import speaking
+
+app = typer.Typer(no_args_is_help=True)
+WhyNeeded = Annotated[str, typer.Option("--reason", help="why you look; it goes into the audit log")]
+
+
+def feed(
+    workspace: Workspace,
+    after: Annotated[int, typer.Option("--after", min=0, help="the position you have read up to")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
+    follow: Annotated[bool, typer.Option("--follow", help="go on with what comes, until Ctrl-C")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what changed, in order and without gaps: codes and keys, no personal data.
+
+    Example: crm-sync feed -w acme --after 120 --follow
+    """
+    with speaking(as_json) as speech:
+        from worker.cli.environment import environment  # noqa: PLC0415 - heavy
+
+        with environment() as opened, opened.client(workspace) as crm:
+            crm.workspace_facts()
+            position = after
+            while True:
+                changes = crm.feed(position, limit, open_records=False)
+                rows = [_change(change) for change in changes]
+                if follow and as_json:
+                    for row in rows:
+                        speech.line(row)
+                elif rows or not follow:
+                    speech.table("Feed", ["position", "at", "event", "stream", "key", "details"], rows)
+                if not follow:
+                    return
+                position = changes[-1].position if changes else position
+                if not changes:
+                    time.sleep(0.5)
+
+
+@app.command()
+def show(
+    connection: Annotated[str, typer.Argument(help="the connection's id")],
+    stream: Annotated[str, typer.Argument(help="the stream's name")],
+    key: Annotated[str, typer.Argument(help="the record's key, as the feed gives it")],
+    workspace: Workspace,
+    reason: WhyNeeded,
+    as_json: Json = False,
+) -> None:
+    """Open one record.
+
+    Example: crm-sync records show 3f0c… contacts 9a1b… -w acme --reason "ticket 4711"
+    """
+    with speaking(as_json) as speech:
+        from worker.cli.environment import environment  # noqa: PLC0415 - heavy
+
+        with environment() as opened, opened.client(workspace, reason=reason) as crm:
+            crm.workspace_facts()
+            speech.facts(_record(crm.record(connection_id(connection), stream, key)))
+
+
+@app.command()
+def search(
+    workspace: Workspace,
+    reason: WhyNeeded,
+    email: Annotated[str | None, typer.Option("--email", help="an address, in any spelling")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", help="a number, with or without its country")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find every record that names a person, by one address or one number.
+
+    Example: crm-sync records search -w acme --email ann@example.com --reason "access request 12"
+    """
+    with speaking(as_json) as speech:
+        from worker.cli.environment import environment  # noqa: PLC0415 - heavy
+
+        with environment() as opened, opened.client(workspace, reason=reason) as crm:
+            crm.workspace_facts()
+            rows = [_record(record) for record in crm.search(email=email, phone=phone)]
+        speech.table("Records", ["stream", "key", "kind", "body"], rows)
+
+
+def _change(change: Any) -> dict[str, Any]:
+    names = ("position", "at", "event", "connection_id", "stream", "key", "details")
+    return {name: getattr(change, name) for name in names}
+
+
+def _record(record: Any) -> dict[str, Any]:
+    from worker.cli.speech import plain  # noqa: PLC0415 - heavy
+
+    shown = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+    return {**shown, "body": plain(record.body)}

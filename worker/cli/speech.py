@@ -1,0 +1,173 @@
+"""How commands speak: data on stdout, talk on stderr, errors in three parts, and an exit code that a script can use.
+
+speech = Speech(as_json)
+speech.say("connecting …")                       talk, for people only
+speech.table("Streams", ["stream", "held"], rows) a table, or with --json the rows as JSON
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from enum import Enum, IntEnum
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from worker.embedded import EmbeddedError
+from worker.errors import BadRequest, CrmSyncError, NeedsOperator, NotFound, RunAgainLater, VaultError
+
+
+class Exit(IntEnum):
+    """Exit codes. They are wire names: add, never change."""
+
+    OK = 0
+    """What was asked was done."""
+    FAILED = 1
+    """It was tried and did not come out well: a job failed, a check found something."""
+    USAGE = 2
+    """The command line itself is wrong."""
+    MISCONFIGURED = 3
+    """A setting, a key, a login or the schema is missing or wrong; nothing was done."""
+    REFUSED = 4
+    """What was asked for cannot be: no such workspace, connection, provider, purpose, stream, job."""
+    UNAVAILABLE = 5
+    """A server cannot be reached, or did not answer in time; it may be tried again."""
+    VAULT = 6
+    """Something sealed did not open."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+def exit_code_of(error: Exception) -> Exit:
+    """The exit code that an error of ours means."""
+    match error:
+        case BadRequest() | NotFound():
+            return Exit.REFUSED
+        case NeedsOperator() | EmbeddedError():
+            return Exit.MISCONFIGURED
+        case RunAgainLater():
+            return Exit.UNAVAILABLE
+        case VaultError():
+            return Exit.VAULT
+        case _:
+            return Exit.FAILED
+
+
+class Speech:
+    """One command's voice."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.out: Final = Console(soft_wrap=False)
+        self.err: Final = Console(stderr=True)
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Talk to a person; with --json nobody listens."""
+        if not self.as_json:
+            self.err.print(Text(text, style=style or ""))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty: str = "none") -> None:
+        """Show rows: as a table of `columns`, or all that they hold as a JSON list."""
+        if self.as_json:
+            self.data(list(rows))
+            return
+        if not rows:
+            self.say(f"{title}: {empty}")
+            return
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
+        for column in columns:
+            table.add_column(column.replace("_", " "), overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(shown(row.get(column))) for column in columns))
+        self.out.print(table)
+
+    def facts(self, facts: Mapping[str, Any]) -> None:
+        """Show names with their values, or a JSON object."""
+        if self.as_json:
+            self.data(facts)
+            return
+        width = max((len(name) for name in facts), default=0)
+        for name, value in facts.items():
+            self.out.print(Text(f"{name.replace('_', ' '):<{width}}  {shown(value)}"))
+
+    def data(self, value: Any) -> None:
+        """JSON on stdout."""
+        sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n")
+
+    def line(self, value: Any) -> None:
+        """One JSON value on one line, for streams of them."""
+        sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def tell(error: Exception, as_json: bool) -> Exit:
+    """Say an error on stderr, and return the exit code that goes with it."""
+    code = exit_code_of(error)
+    reason = error.reason if isinstance(error, CrmSyncError) else "embedded"
+    if as_json:
+        sys.stderr.write(json.dumps({"error": reason, "message": str(error), "exit_code": int(code)}) + "\n")
+    else:
+        Console(stderr=True).print(Text(str(error), style="red"))
+    return code
+
+
+@contextmanager
+def speaking(as_json: bool) -> Iterator[Speech]:
+    """A command's body: errors of ours become a message and an exit code, never a traceback."""
+    try:
+        yield Speech(as_json)
+    except (CrmSyncError, EmbeddedError) as error:
+        raise SystemExit(int(tell(error, as_json))) from None
+
+
+def shown(value: Any) -> str:
+    """A value as a cell of a table. Control characters are written out, since foreign text may hold any."""
+    match value:
+        case None:
+            return "-"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case datetime():
+            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        case Enum():
+            return str(value.value)
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(shown(item) for item in value)
+        case dict():
+            return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
+        case _:
+            return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(value))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    match value:
+        case msgspec.Struct():
+            return msgspec.to_builtins(value)
+        case UUID():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes():
+            return value.hex()
+        case Enum():
+            return value.value
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(item) for item in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        case _:
+            return value

@@ -1,0 +1,86 @@
+"""Waiting for jobs, with something to look at meanwhile."""
+
+from datetime import timedelta
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from worker.cli.speech import Exit, Speech
+from worker.client import Client
+from worker.errors import Unavailable
+from worker.store.jobs_view import Job
+
+
+def wait_for(speech: Speech, crm: Client, job_id: int, timeout_s: float) -> Job:
+    """Wait for one job; ends the command if it did not do what was asked.
+
+    Raises:
+        Unavailable: it was not finished in time; it goes on by itself.
+    """
+    job = wait_for_all(speech, crm, [job_id], timeout_s)[0]
+    if not job.succeeded:
+        raise_failed(speech, job)
+    return job
+
+
+def raise_failed(speech: Speech, job: Job) -> None:
+    """Say why a job did not do what was asked, and end the command."""
+    text = f"Job {job.job_id} ({job.kind}) {job.state}: {job.reason}. {job.message or ''}".strip()
+    speech.err.print(text, style="red", highlight=False, markup=False)
+    raise SystemExit(int(Exit.FAILED))
+
+
+def wait_for_all(speech: Speech, crm: Client, job_ids: list[int], timeout_s: float) -> list[Job]:
+    """Wait for all of them, with a line of progress each.
+
+    Raises:
+        Unavailable: one was not finished in time.
+    """
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+        TimeElapsedColumn(),
+    )
+    done = []
+    quiet = speech.as_json or not speech.err.is_terminal
+    with Progress(*columns, console=speech.err, transient=False, disable=quiet) as progress:
+        for job_id in job_ids:
+            bar = progress.add_task(f"job {job_id}", total=None, note="waits for a worker")
+
+            def show(job: Job, bar: Any = bar) -> None:
+                notes = job.progress or job.outcome or {}
+                seen, hint = int(notes.get("seen", 0)), notes.get("total_hint")
+                progress.update(
+                    bar,
+                    description=name_of(job),
+                    completed=seen,
+                    total=max(seen, int(hint)) if hint else (seen if job.finished else None),
+                    note=_note(job, notes),
+                )
+
+            job = crm.wait(job_id, timedelta(seconds=timeout_s), show)
+            if not job.finished:
+                raise Unavailable(
+                    f"Job {job_id} ({job.kind}) is still {job.state} after {timeout_s:.0f} s"
+                    f"{f' ({job.reason})' if job.reason else ''}. It goes on by itself; is a worker running? "
+                    f"See `crm-sync jobs --workspace {crm.workspace}` and `crm-sync doctor`."
+                )
+            done.append(job)
+    return done
+
+
+def name_of(job: Job) -> str:
+    """What a job is about, in a word or two."""
+    return str(job.args.get("stream") or job.kind)
+
+
+def _note(job: Job, notes: dict[str, Any]) -> str:
+    if job.state == "queued" and not notes:
+        return "waits for a worker"
+    if job.state == "parked":
+        return f"waits: {job.reason}"
+    parts = [f"{notes[name]} {name}" for name in ("saved", "unchanged", "deleted", "refused") if notes.get(name)]
+    return ", ".join(parts) if parts else job.state
