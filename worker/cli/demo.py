@@ -115,6 +115,22 @@ class Demo:
         """The CRM's side of a tenant."""
         return self.opened.client(tenant, actor="demo", reason="a demonstration")
 
+    def await_workers(self) -> None:
+        """Wait until both workers beat; the CRM can seal to the intake key then."""
+        give_up_s = time.monotonic() + _PATIENCE_S
+        with self.opened.database(Role.WORKER) as database:
+            while True:
+                with database.session() as session:
+                    row = session.execute(
+                        "SELECT (SELECT count(*) FROM crm_sync.process) AS processes, "
+                        "(SELECT count(*) FROM crm_sync.intake) AS keys"
+                    ).fetchone()
+                if row is not None and row["processes"] == len(self.workers) and row["keys"]:
+                    return
+                require(time.monotonic() < give_up_s, "the workers did not start")
+                self.supervisor.tend()
+                time.sleep(0.05)
+
     def connect(self) -> None:
         """Two tenants connect an account each."""
         with self.step(
@@ -373,6 +389,7 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
                 supervisor.add(f"worker {number}", "-m", "worker", "--threads", "4", "--with-parent")
                 for number in (1, 2)
             ]
+            demo.await_workers()
             steps.append(Step("started", held=True, took_s=round(time.monotonic() - started_s, 2)))
             for act in (demo.connect, demo.sync, demo.look, demo.change, demo.kill, demo.disconnect):
                 act()
