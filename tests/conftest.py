@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -107,6 +107,12 @@ _next_redis_database = iter(range(1, 1_000_000))
 @pytest.fixture
 def redis_url(servers: embedded.Servers) -> Iterator[str]:
     """A Redis database that is empty and, for now, nobody else's."""
+    with _empty_redis(servers) as url:
+        yield url
+
+
+@contextmanager
+def _empty_redis(servers: embedded.Servers) -> Iterator[str]:
     number = next(_next_redis_database) % _REDIS_DATABASES
     url = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{number}"))
     with redis.Redis.from_url(url) as client:
@@ -145,17 +151,34 @@ def keyrings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def settings(database_urls: dict[Role, str], redis_url: str, keyrings: dict[str, Path], tmp_path: Path) -> Settings:
     """Settings of a development process over this module's database and this test's Redis."""
+    return make_settings(database_urls, redis_url, keyrings, tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def module_settings(
+    servers: embedded.Servers,
+    database_urls: dict[Role, str],
+    keyrings: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Settings]:
+    """The same for what a whole module shares, with a Redis database of its own."""
+    with _empty_redis(servers) as url:
+        yield make_settings(database_urls, url, keyrings, tmp_path_factory.mktemp("data"))
+
+
+def make_settings(urls: dict[Role, str], redis_url: str, keyrings: dict[str, Path], data_dir: Path) -> Settings:
+    """Settings of a development process."""
     return Settings.model_validate(
         {
             "mode": Mode.DEVELOPMENT,
-            "database_url": database_urls[Role.WORKER],
-            "database_url_owner": database_urls[Role.OWNER],
-            "database_url_scheduler": database_urls[Role.SCHEDULER],
-            "database_url_crm": database_urls[Role.CRM],
+            "database_url": urls[Role.WORKER],
+            "database_url_owner": urls[Role.OWNER],
+            "database_url_scheduler": urls[Role.SCHEDULER],
+            "database_url_crm": urls[Role.CRM],
             "redis_url": redis_url,
             "grant_keyring": str(keyrings["grant"]),
             "records_keyring": str(keyrings["records"]),
-            "data_dir": tmp_path / "data",
+            "data_dir": data_dir,
             "lease_s": 5,
             "shutdown_s": 2.0,
         }

@@ -207,10 +207,12 @@ class Client:
             NotFound: the workspace has no such connection.
             BadRequest: the connection has no such stream, or none that can run.
         """
+        state = self.connection(connection_id).state
+        if state != "active":
+            raise BadRequest(f"Connection {connection_id} is {state}; nothing is synced until it is connected again.")
         wanted = [stream] if stream else [item.stream for item in self.streams(connection_id) if item.state == "active"]
         if not wanted:
-            state = self.connection(connection_id).state
-            raise BadRequest(f"Connection {connection_id} is {state} and has no stream that can run.")
+            raise BadRequest(f"Connection {connection_id} has no stream that can run. See `crm-sync connections`.")
         extra = {"full": True} if full else {}
         with self._database.transaction(self.workspace) as tx:
             return [

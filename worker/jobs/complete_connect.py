@@ -16,7 +16,7 @@ from uuid import UUID
 
 from worker.connectors import registry
 from worker.connectors.contract import Connector
-from worker.errors import BadRequest, ConnectionStopped, ConsentGone, RunAgainLater, SealBroken
+from worker.errors import AdminBlocked, BadRequest, ConnectionStopped, ConsentGone, RunAgainLater, SealBroken
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, Outcome
@@ -72,6 +72,8 @@ def run(context: JobContext) -> Outcome:
         reply = endpoint.exchange(answer.code, Secret(verifier), request.redirect_uri, gate)
     except ConsentGone:
         return _end_attempt(context, was, "code_lost", "The provider does not take the code. Please connect once more.")
+    except AdminBlocked as error:
+        return _end_attempt(context, was, error.reason, error.customer_text)
     except ConnectionStopped:
         return Cancelled("connection_stopped")
     subject = _subject(endpoint, reply)
@@ -172,6 +174,8 @@ def _activate(
         was = connections.lock(tx, workspace, request.connection_id)
         if was is None or was.epoch != request.epoch:
             raise ConnectionStopped("the connection was ended while the person consented")
+        if connections.being_ended(tx, workspace, request.connection_id):
+            raise ConnectionStopped("the connection is being ended")
         siblings.lock_account(tx, workspace, account_mac)
         _require_account(tx, workspace, was, account_mac)
         try:

@@ -17,14 +17,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from worker.connectors import registry
-from worker.errors import BadRequest, CrmSyncError, NeedsOperator, RunAgainLater
+from worker.connectors.contract import Facts
+from worker.errors import BadRequest, CrmSyncError, NeedsOperator, RunAgainLater, VaultError
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
-from worker.jobs.outcomes import Done, Outcome, Parked, backoff
+from worker.jobs.outcomes import Cancelled, Done, Outcome, Parked, backoff
 from worker.store import connections, farewells, siblings
-from worker.store.connections import State, StoredConnection
-from worker.store.database import Connection, enter_workspace
-from worker.store.siblings import Sibling
+from worker.store.connections import State
+from worker.store.database import Connection
+from worker.transport.ports import Secret
 
 PATIENCE: Final = timedelta(days=7)
 """How long a provider is asked to revoke before its tokens are destroyed without it. Source: google.md §1.7."""
@@ -37,12 +38,18 @@ def run(context: JobContext) -> Outcome:
     if context.connection_id is None:
         raise BadRequest("A job of kind disconnect needs args.connection_id.")
     notes = dict(context.progress or {})
-    if "stopped_at" not in notes:
+    if "outcome" in notes:
+        return Done(notes["outcome"])  # It was killed after its last commit.
+    # Deletion may have been asked for while the job waited for a provider.
+    if "stopped_at" not in notes or (context.args.get("delete_data") and not notes["delete_data"]):
         outcome = _stop(context, context.connection_id, notes)
         if outcome is not None:
             return outcome
     with context.services.database.transaction(context.workspace) as tx:
+        now = connections.read(tx, context.workspace, context.connection_id)
         running = connections.still_running(tx, context.workspace, context.connection_id, but=context.job_id)
+    if now is None or now.state not in connections.GONE or now.epoch != notes["epoch"]:
+        return Cancelled("connected_again")  # Somebody redrove this job after its connection came back.
     if running:
         return Parked(context.services.clock() + _QUIET_AGAIN, "waits_for_running_jobs", notes)
     if "revoked" not in notes:
@@ -64,9 +71,10 @@ def _stop(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Ou
             return Done({"connection_id": str(connection_id), "already": "purged"})
         delete = delete or was.state is State.DELETING
         state = State.DELETING if delete else State.DISCONNECTED
-        connections.stop(tx, context.workspace, connection_id, state, "asked")
+        epoch = connections.stop(tx, context.workspace, connection_id, state, "asked")
         notes.update(
-            stopped_at=context.services.clock().isoformat(),
+            stopped_at=notes.get("stopped_at") or context.services.clock().isoformat(),
+            epoch=was.epoch if epoch is None else epoch,
             delete_data=delete,
             account=was.account_mac.hex() if was.account_mac else None,
             provider=was.provider,
@@ -79,11 +87,11 @@ def _stop(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Ou
 def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Outcome | None:
     services, workspace = context.services, context.workspace
     account = bytes.fromhex(notes["account"]) if notes["account"] else None
-    token = services.grants.revoke_value(workspace, connection_id)
-    connector = registry.load(notes["provider"])
+    token = _token(context, connection_id)
+    facts = _facts(notes["provider"])
     with services.database.transaction(workspace) as tx:
         how = _leave_siblings(tx, workspace, connection_id, account, may_revoke=token is not None)
-        if connector.facts.oauth.revoke_url is None and how == "revoking":
+        if how == "revoking" and (facts is None or facts.oauth.revoke_url is None):
             how = "no_endpoint"
         if how != "revoking":
             if account is not None:
@@ -92,11 +100,11 @@ def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
             context.fence(tx, notes)
             return None
         context.fence(tx, notes)
-    if token is None or account is None:
+    if token is None or account is None or facts is None:
         raise AssertionError("there is nothing to revoke")
     started_at = services.clock()
     try:
-        services.endpoints.of(connector.facts).revoke(token)
+        services.endpoints.of(facts).revoke(token)
         notes["revoked"] = "yes"
     except (RunAgainLater, NeedsOperator) as error:
         if started_at - datetime.fromisoformat(notes["stopped_at"]) < PATIENCE:
@@ -104,6 +112,22 @@ def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
         notes["revoked"] = "given_up"
     _after_revocation(context, connection_id, account, notes)
     return None
+
+
+def _token(context: JobContext, connection_id: UUID) -> Secret | None:
+    """What to show to the provider; None if it does not open, which must not keep the keys from being destroyed."""
+    try:
+        return context.services.grants.revoke_value(context.workspace, connection_id)
+    except VaultError:
+        return None
+
+
+def _facts(provider: str) -> Facts | None:
+    """The connector's facts; None if it is not installed any more."""
+    try:
+        return registry.load(provider).facts
+    except BadRequest:
+        return None
 
 
 def _leave_siblings(
@@ -132,22 +156,23 @@ def _later(context: JobContext, notes: dict[str, Any], error: CrmSyncError) -> P
 
 
 def _after_revocation(context: JobContext, connection_id: UUID, account: bytes, notes: dict[str, Any]) -> None:
-    """Siblings that came while we revoked lost their grants too: each is told to connect again."""
+    """Siblings that came while we revoked lost their grants too: each is told to connect again, and then we leave."""
     workspace = context.workspace
     with context.services.database.transaction(workspace) as tx:
-        own = next((each for each in siblings.lock_all(tx, account) if each.connection_id == connection_id), None)
-        ended: list[Sibling] = []
-        if notes["revoked"] == "yes" and own is not None and own.revoking_at is not None:
-            ended = siblings.consented_before(tx, workspace, connection_id, account, context.services.clock())
-        siblings.remove(tx, workspace, connection_id, account)
-        notes["siblings_ended"] = len(ended)
-        context.fence(tx, notes)
+        everyone = siblings.lock_all(tx, account)
+    here = (workspace, connection_id)
+    others = [each for each in everyone if (each.workspace_id, each.connection_id) != here]
+    ended = others if notes["revoked"] == "yes" else []
     for sibling in ended:
         with context.services.database.transaction(sibling.workspace_id) as tx:
-            enter_workspace(tx, sibling.workspace_id)
             connections.stop(
                 tx, sibling.workspace_id, sibling.connection_id, State.RECONNECT_NEEDED, "revoked_with_sibling"
             )
+            siblings.remove(tx, sibling.workspace_id, sibling.connection_id, account)
+    with context.services.database.transaction(workspace) as tx:
+        siblings.remove(tx, workspace, connection_id, account)
+        notes["siblings_ended"] = len(ended)
+        context.fence(tx, notes)
 
 
 def _shred(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> None:
@@ -187,13 +212,9 @@ def _finish(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
             "revoked_at_provider": notes["revoked"],
         }
         if notes["delete_data"] and was is not None and was.state is State.DELETING:
-            outcome["purge_job_id"] = _ask_for_purge(tx, workspace, was)
-        context.fence(tx, notes)
+            outcome["purge_job_id"] = connections.ask_for_purge(tx, workspace, connection_id)
+        context.fence(tx, {**notes, "outcome": outcome})
     return Done(outcome)
-
-
-def _ask_for_purge(tx: Connection, workspace: str, was: StoredConnection) -> int:
-    return connections.ask_for_purge(tx, workspace, was.connection_id)
 
 
 HANDLER = Handler("disconnect", run, deadline=timedelta(minutes=5), max_attempts=50)

@@ -8,7 +8,7 @@ What it has deleted stays deleted if it is killed; it goes on with what is left.
 
 import secrets
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from worker.errors import BadRequest
@@ -30,9 +30,11 @@ def run(context: JobContext) -> Outcome:
         raise BadRequest("A job of kind purge_connection needs args.connection_id.")
     with context.services.database.transaction(context.workspace) as tx:
         was = connections.read(tx, context.workspace, connection_id)
+    notes: dict[str, Any] = {"documents": 0, "lookups": 0, **(context.progress or {})}
+    if "outcome" in notes:
+        return Done(notes["outcome"])  # It was killed after its last commit.
     if was is None or was.state is not State.DELETING:
         return Cancelled("not_deleting")
-    notes = {"documents": 0, "lookups": 0, **(context.progress or {})}
     while True:
         with context.services.database.transaction(context.workspace) as tx:
             gone = farewells.purge_documents(tx, context.workspace, connection_id, SLICE)
@@ -46,7 +48,7 @@ def run(context: JobContext) -> Outcome:
             return HandBack(notes) if context.stopping() else Yield(notes)
 
 
-def _finish(context: JobContext, connection_id: UUID, notes: dict[str, int]) -> Done:
+def _finish(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Done:
     services, workspace = context.services, context.workspace
     with services.database.transaction(workspace) as tx:
         streams = farewells.purge_rest(tx, workspace, connection_id)
@@ -70,15 +72,14 @@ def _finish(context: JobContext, connection_id: UUID, notes: dict[str, int]) -> 
         receipt_id = farewells.add_receipt(tx, workspace, connection_id, RECEIPT, body)
         entry = Entry(Event.CONNECTION_PURGED, None, {"documents": notes["documents"]})
         feed.append(tx, workspace, [entry], connection_id=connection_id)
-        context.fence(tx, notes)
-    return Done(
-        {
+        outcome = {
             "connection_id": str(connection_id),
             "documents": notes["documents"],
             "receipt_id": str(receipt_id),
             "confirmation_code": code,
         }
-    )
+        context.fence(tx, {**notes, "outcome": outcome})
+    return Done(outcome)
 
 
 HANDLER = Handler("purge_connection", run, deadline=timedelta(minutes=5), max_attempts=50)

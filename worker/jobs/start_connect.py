@@ -52,8 +52,13 @@ def run(context: JobContext) -> Outcome:
             connections.create(tx, workspace, connection_id, asked.connector.facts.name, asked.consent)
         was = connections.lock(tx, workspace, connection_id)
         _require_connectable(was, asked, connection_id)
+        if connections.being_ended(tx, workspace, connection_id):
+            raise BadRequest(
+                f"Connection {connection_id} is being disconnected. Wait for its end, or connect anew without the id."
+            )
         consents.adopt_job(tx, workspace, context.job_id, connection_id)
-        consents.drop_old(tx, workspace)
+        for forgotten in consents.drop_old(tx, workspace):
+            connections.stop(tx, workspace, forgotten, State.DISCONNECTED, "never_consented")
         context.fence(tx)
     services.keys.create_for_connection(workspace, connection_id)
     if was is None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from worker.errors import AdminBlocked, AskPerson, ScopeMissing
-from worker.store import connections
+from worker.store import connections, siblings
 from worker.store.connections import State
 from worker.store.database import Connection
 from worker.store.documents import StreamPlace
@@ -37,6 +37,10 @@ def state_after(error: AskPerson) -> tuple[State, str]:
 def grant_ended(tx: Connection, workspace: str, connection_id: UUID, epoch: int, error: AskPerson) -> bool:
     """Stop a connection whose grant the provider ended. False if its epoch has moved on: then it is another grant."""
     state, reason = state_after(error)
+    was = connections.lock(tx, workspace, connection_id)
+    if was is not None and was.epoch == epoch and was.account_mac is not None and state is State.RECONNECT_NEEDED:
+        # A dead grant is nobody's sibling: the last living one is the one that revokes when it goes.
+        siblings.remove(tx, workspace, connection_id, was.account_mac)
     return connections.stop(tx, workspace, connection_id, state, reason, epoch=epoch) is not None
 
 

@@ -259,6 +259,13 @@ def clear_alarm(tx: Transaction, workspace: str, connection_id: UUID) -> bool:
     return True
 
 
+def being_ended(tx: Transaction, workspace: str, connection_id: UUID) -> bool:
+    """Whether a disconnect or a purge is asked for or under way: until it is through, nobody connects it again."""
+    asked = {**_key(workspace, connection_id), "farewells": list(FAREWELLS)}
+    row = tx.execute(QUERIES["being_ended"], asked).fetchone()
+    return bool(row and row["ending"])
+
+
 def ask_for_purge(tx: Transaction, workspace: str, connection_id: UUID) -> int:
     """Ask for the deletion of what is held of a connection; returns the job."""
     row = tx.execute(QUERIES["ask_for_purge"], _key(workspace, connection_id)).fetchone()

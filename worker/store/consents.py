@@ -73,6 +73,8 @@ def adopt_job(tx: Connection, workspace: str, job_id: int, connection_id: UUID) 
     tx.execute(QUERIES["adopt_job"], {"workspace": workspace, "job": job_id, "connection": connection_id})
 
 
-def drop_old(tx: Connection, workspace: str) -> None:
-    """Forget requests that ended more than a day ago."""
+def drop_old(tx: Connection, workspace: str) -> list[UUID]:
+    """Forget requests that ended more than a day ago; returns the connections that nobody consented to since."""
     tx.execute(QUERIES["drop_old_requests"], {"workspace": workspace})
+    rows = tx.execute(QUERIES["never_consented"], {"workspace": workspace}).fetchall()
+    return [row["connection_id"] for row in rows]

@@ -93,11 +93,6 @@ class Database:
         self._pool.close()
 
 
-def enter_workspace(connection: Connection, workspace: str) -> None:
-    """Switch the running transaction to another workspace (revocation reaches siblings in several)."""
-    connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
-
-
 def _forget_settings(connection: Connection) -> None:
     connection.execute("RESET ALL")
 

@@ -56,13 +56,5 @@ def remove(tx: Connection, workspace: str, connection_id: UUID, account_mac: byt
     return tx.execute(QUERIES["remove_sibling"], _key(workspace, connection_id, account_mac)).fetchone() is not None
 
 
-def consented_before(
-    tx: Connection, workspace: str, connection_id: UUID, account_mac: bytes, at: datetime
-) -> list[Sibling]:
-    """The other grants that a revocation at that moment ended."""
-    asked = {**_key(workspace, connection_id, account_mac), "at": at}
-    return [Sibling(**row) for row in tx.execute(QUERIES["siblings_before"], asked).fetchall()]
-
-
 def _key(workspace: str, connection_id: UUID, account_mac: bytes) -> dict[str, object]:
     return {"workspace": workspace, "connection": connection_id, "account_mac": account_mac}

@@ -616,7 +616,9 @@ BEGIN
                 WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running')
             DO UPDATE SET
                 again = j.again OR j.state = 'running',
-                args = j.args || excluded.args, -- a running job has read its own; the next run reads these
+                -- A running job has read its own; the next run reads these. Who once asked for deletion gets it.
+                args = j.args || excluded.args || CASE WHEN j.args -> 'delete_data' = 'true'::jsonb
+                    THEN '{"delete_data": true}'::jsonb ELSE '{}'::jsonb END,
                 lane = CASE WHEN j.state = 'running' THEN j.lane ELSE excluded.lane END,
                 state = CASE WHEN j.state = 'parked' AND excluded.run_at <= now() AND j.reason IS NULL
                              THEN 'queued' ELSE j.state END,

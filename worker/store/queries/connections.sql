@@ -111,3 +111,9 @@ ON CONFLICT (workspace_id, unique_key)
     WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running')
 DO UPDATE SET run_at = least(j.run_at, excluded.run_at)
 RETURNING j.job_id;
+
+-- name: being_ended
+-- Whether a disconnect or a purge of the connection is asked for or under way.
+SELECT EXISTS (SELECT FROM crm_sync.job
+               WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND kind = ANY (%(farewells)s)
+                 AND state IN ('parked', 'queued', 'admitted', 'running')) AS ending;

@@ -20,14 +20,6 @@ DELETE FROM crm_sync.sibling
 WHERE account_mac = %(account_mac)s AND workspace_id = %(workspace)s AND connection_id = %(connection)s
 RETURNING connection_id;
 
--- name: siblings_before
--- Whose consent a revocation at that moment ended.
-SELECT workspace_id, connection_id
-FROM crm_sync.sibling
-WHERE account_mac = %(account_mac)s AND consented_at <= %(at)s
-  AND (workspace_id, connection_id) <> (%(workspace)s, %(connection)s)
-ORDER BY workspace_id, connection_id;
-
 -- name: holder_of_account
 -- The connection of this workspace that an account is linked by at present, if any.
 SELECT connection_id
