@@ -51,7 +51,8 @@ def read_many(
 def write_batch(paths: Sequence[str], boundary: str) -> bytes:
     """The body of a batch: paths only, no hosts; the outer request's token holds for each. Pure."""
     parts = [
-        f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <item{number}>\r\n\r\nGET {path} HTTP/1.1\r\n\r\n"
+        f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: <item{number}>\r\n\r\n"
+        f"GET {path} HTTP/1.1\r\n\r\n"
         for number, path in enumerate(paths)
     ]
     return ("".join(parts) + f"--{boundary}--\r\n").encode("ascii")

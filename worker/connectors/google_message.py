@@ -1,7 +1,7 @@
 """One message of the Gmail API in normal form: its JSON tree to `mail.MailPart`s, and they to a record. Pure.
 
 Google has split the mail into parts and undone their transfer encoding; what is in them is as strangers wrote it and is
-read by `mail.py` under its caps. Attachment ids of Google change with every request, so a part is known by its `partId`.
+read by `mail.py` under its caps. Google's attachment ids change with every request, so a part is known by `partId`.
 
 Source: providers/google.md §4.1 (read 2026-11)
 """

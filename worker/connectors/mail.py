@@ -21,9 +21,8 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
-import nh3
-
 from worker.connectors.mail_addresses import read_addresses
+from worker.connectors.mail_html import safe_html
 from worker.records import Attachment, EmailAddress
 from worker.transport.json_reply import scrub
 
@@ -55,6 +54,7 @@ class Flag(StrEnum):
     CHARSET_UNKNOWN = "charset_unknown"
     DATE_UNREADABLE = "date_unreadable"
     HEADERS_CUT = "headers_cut"
+    HTML_FLATTENED = "html_flattened"
     TEXT_REPAIRED = "text_repaired"
     TOO_DEEP = "too_deep"
     TOO_MANY_PARTS = "too_many_parts"
@@ -130,12 +130,13 @@ def read_content(parts: Iterable[MailPart], flags: set[Flag]) -> Content:
                 attachments.append(_attachment(part))
             continue
         shown.append(_text_of(part, flags))
-    return Content(
-        text=_capped("\n".join(texts), flags),
-        # Cut before it is cleaned, since cleaning mends what a cut leaves open.
-        html=safe_html(_capped("\n".join(pages), flags)) if pages else "",
-        attachments=tuple(attachments),
-    )
+    html, flattened = safe_html(_capped("\n".join(pages), flags)) if pages else ("", False)
+    if flattened:
+        flags.add(Flag.HTML_FLATTENED)
+    if len(html) > 2 * MOST_BODY_CHARACTERS:  # Many small tags grow eightfold as they are written out.
+        flags.add(Flag.BODY_CUT)
+        html = ""
+    return Content(text=_capped("\n".join(texts), flags), html=html, attachments=tuple(attachments))
 
 
 def read_headers(headers: Iterable[tuple[str, str]], flags: set[Flag]) -> Envelope:
@@ -249,30 +250,6 @@ def decode(raw: bytes, charset: str) -> tuple[str, Flag | None]:
     except (UnicodeError, ValueError):
         repaired = raw.decode(codec, "replace")
         return repaired, Flag.CHARSET_UNKNOWN if unknown else Flag.TEXT_REPAIRED
-
-
-# Of the sanitiser's own list, less what loads or follows without a person's doing.
-_ATTRIBUTES: Final = {
-    tag: {name for name in names if name not in {"cite", "background"}} for tag, names in nh3.ALLOWED_ATTRIBUTES.items()
-}
-_SCHEMES: Final = {"http", "https", "mailto", "tel", "cid"}
-
-
-def safe_html(html: str) -> str:
-    """HTML that can be shown: no script, no style, no form, and no picture but those within the mail (`cid:`).
-
-    A remote picture tells its sender when and where a mail is opened.
-    """
-    cleaned: str = nh3.clean(
-        html, attributes=_ATTRIBUTES, attribute_filter=_kept, url_schemes=_SCHEMES, link_rel="noopener noreferrer"
-    )
-    return cleaned
-
-
-def _kept(tag: str, attribute: str, value: str) -> str | None:
-    if tag == "img" and attribute == "src" and not value.strip().lower().startswith("cid:"):
-        return None
-    return value
 
 
 def _text_of(part: MailPart, flags: set[Flag]) -> str:
