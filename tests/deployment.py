@@ -126,6 +126,12 @@ class Deployment:
         assert job.finished, f"job {job_id} ({job.kind}) is still {job.state}: {job.reason} {job.message}\n{self.log()}"
         return job
 
+    def wait_of(self, crm: Client, job_id: int, timeout_s: float = 30) -> Job:
+        """The same for another tenant."""
+        job = crm.wait(job_id, timedelta(seconds=timeout_s))
+        assert job.finished, f"job {job_id} ({job.kind}) is still {job.state}\n{self.log()}"
+        return job
+
     def connect(
         self,
         account: str | None = None,

@@ -57,6 +57,8 @@ MOST_IN_BATCH: Final = 50
 OLDER_PAGE_SIZE: Final = 500
 MOST_BATCH_BYTES: Final = 64 * 1024 * 1024
 BATCH_TIMEOUT_S: Final = 60.0
+MOST_TRIES: Final = 6
+"""An hour in all, as the pauses double from a minute."""
 # Units of the table of May 2026 (google.md §4.4).
 UNITS_PROFILE: Final = 1
 UNITS_HISTORY: Final = 2
@@ -73,7 +75,8 @@ class _Cursor(msgspec.Struct, omit_defaults=True):
 
     `phase` is `list` (the window), `older` (what is before it) or `history`; `history` the id from which history is to
     be read; `page` a page token of the phase's list; `pending` ids that were listed and are still to be read; `ended`
-    that the phase's list is at its end; `after` the window's beginning in seconds since 1970, 0 without a window.
+    that the phase's list is at its end; `after` the window's beginning in seconds since 1970, 0 without a window;
+    `tries` how often in a row Google failed at all that was asked of it.
     """
 
     fingerprint: str
@@ -83,6 +86,7 @@ class _Cursor(msgspec.Struct, omit_defaults=True):
     pending: list[str] = []
     ended: bool = False
     after: int = 0
+    tries: int = 0
     version: int = 1
 
 
@@ -248,18 +252,30 @@ def _follow_history(session: Session, place: _Cursor, tokens: google_api.PageTok
 def _read_pending(
     session: Session, place: _Cursor, *, present: tuple[str, ...] = (), tombstones: tuple[str, ...] = ()
 ) -> tuple[Page, _Cursor]:
-    """Read the next messages. Those that Google would not give go on to the next page; if it gave none, it is said."""
-    asked = place.pending[:MOST_IN_BATCH]
+    """Read the next messages; those that Google would not give come again after the others.
+
+    A message at which Google fails and fails must not hold up the mailbox for ever: it is waited for, longer each time,
+    and then refused, which sets it aside and counts it.
+    """
+    asked, rest = place.pending[:MOST_IN_BATCH], place.pending[MOST_IN_BATCH:]
     read = _read(session, asked)
-    if read.because is not None and len(read.again) == len(asked) and not present and not tombstones:
-        raise read.because
-    following = msgspec.structs.replace(place, pending=[*read.again, *place.pending[MOST_IN_BATCH:]])
+    tries, not_before = 0, None
+    if asked and len(read.again) == len(asked) and not present and not tombstones:
+        if read.because is not None and (isinstance(read.because, Throttled) or read.because.until is not None):
+            raise read.because
+        tries = place.tries + 1
+        not_before = session.now() + timedelta(minutes=2 ** (tries - 1))
+        if tries > MOST_TRIES:
+            read.refused = [Refused(key, Transient.reason, "Google failed at it again and again") for key in asked]
+            read.again, tries, not_before = [], 0, None
+    following = msgspec.structs.replace(place, pending=[*rest, *read.again], tries=tries)
     return _turn(
         following,
         records=tuple(read.records),
         tombstones=(*tombstones, *read.tombstones),
         refused=tuple(read.refused),
         present=present,
+        not_before=not_before,
     )
 
 

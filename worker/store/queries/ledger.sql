@@ -12,7 +12,7 @@ UPDATE crm_sync.job AS j SET
     finished_at = CASE WHEN j.deliveries >= %(most_deliveries)s THEN clock_timestamp() END,
     lease_epoch = j.lease_epoch + 1,
     lease_owner = CASE WHEN j.deliveries >= %(most_deliveries)s THEN NULL ELSE %(process_id)s::uuid END,
-    deliveries = j.deliveries + 1,
+    deliveries = CASE WHEN j.deliveries >= %(most_deliveries)s THEN j.deliveries ELSE j.deliveries + 1 END,
     started_at = clock_timestamp(),
     deadline_at = clock_timestamp() + make_interval(secs => coalesce((%(deadlines_s)s::jsonb ->> j.kind)::float8, 60))
 WHERE j.workspace_id = %(workspace)s AND j.job_id = %(job_id)s AND j.state = 'admitted'
