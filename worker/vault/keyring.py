@@ -271,10 +271,11 @@ def _read_private(path: Path, name: str) -> str:
             f"The {name} keyring {path} cannot be read ({error.strerror}). Set {variable} to an existing keyring, or "
             "write a new one with `crm-sync keys init`."
         ) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise Misconfigured(f"The {name} keyring {path} is no file. Set {variable} to a keyring's file.")
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode):
-            raise Misconfigured(f"The {name} keyring {path} is no file. Set {variable} to a keyring's file.")
         if stat.S_IMODE(mode) & 0o077:
             raise Misconfigured(
                 f"The {name} keyring {path} may be read by others (mode {stat.S_IMODE(mode):04o}). "

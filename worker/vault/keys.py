@@ -130,6 +130,7 @@ class ConnectionKey:
                 raise KeyShredded("The data key was destroyed while it was in use.")
             self._in_use = loaded.in_use
             self._opening.update(loaded.opening)
+            self._block = _FIRST_BLOCK
             if not self._store.reserve(self._owner, self._in_use.key_id, self._block):
                 raise KeyShredded("The data key was destroyed while it was in use.")
         self._left = self._block

@@ -1,0 +1,328 @@
+"""P6: any number of workers make one token request; a lost reply is known to be lost, and ends nobody it need not."""
+
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from simulator.client import Simulator
+from tests.conftest import ROOT, register_workspace
+from worker.connectors.google_api import GOOGLE_OAUTH
+from worker.errors import ConsentGone, CrmSyncError, ReplyLost, SealBroken
+from worker.settings import Role
+from worker.store.database import Database
+from worker.transport.client import Transport
+from worker.transport.oauth import OAuthEndpoint, TokenReply
+from worker.transport.ports import OAuthClient, OAuthFacts, Rotation, Secret
+from worker.vault.grants import Grants
+from worker.vault.keyring import Keyring
+from worker.vault.keys import KeyStore
+
+SCOPES = ["openid", "https://www.googleapis.com/auth/contacts.readonly"]
+STRICT = replace(GOOGLE_OAUTH, rotation=Rotation.STRICT)
+SHORT = timedelta(seconds=2)
+GRANT = Keyring.generate("grant")
+
+
+class Open:
+    """A gate that is open."""
+
+    def open(self) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator.start(people=3, accounts=40, quota_scale=100_000) as running:
+        running.free = iter(running.facts["accounts"])  # type: ignore[attr-defined]
+        running.transport = Transport(route=running.url)  # type: ignore[attr-defined]
+        yield running
+        running.transport.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _forgiving_provider(simulator: Simulator) -> Iterator[None]:
+    yield
+    simulator.clear_faults()
+    simulator.control("oauth", {"rotation": "none"})
+
+
+class Grant:
+    """One stored grant whose access token is due."""
+
+    def __init__(self, database: Database, simulator: Simulator, workspace: str, lease: timedelta = SHORT) -> None:
+        self.database, self.simulator, self.workspace, self.lease = database, simulator, workspace, lease
+        self.account: str = next(simulator.free)  # type: ignore[attr-defined]
+        self.connection = uuid.uuid4()
+        tokens = simulator.grant(self.account, SCOPES)
+        with database.transaction(workspace) as tx:
+            tx.execute(
+                "INSERT INTO crm_sync.connection (workspace_id, connection_id, provider, state, policy_version, "
+                "agreed_by) VALUES (%s, %s, 'gmail', 'active', 'v', 'u')",
+                [workspace, self.connection],
+            )
+        grants = self.grants(database)
+        grants.keys.create_for_connection(workspace, self.connection)
+        key = grants.keys.grant(workspace, self.connection)
+        reply = TokenReply(
+            Secret(tokens["access_token"]), Secret(tokens["refresh_token"]), timedelta(hours=1), None, None, None
+        )
+        with database.transaction(workspace) as tx:
+            grants.store_first(tx, workspace, key, self.connection, reply)
+        self.expire()
+
+    def expire(self) -> None:
+        with self.database.transaction(self.workspace) as tx:
+            tx.execute(
+                "UPDATE crm_sync.oauth_grant SET expires_at = now() - interval '1 minute' WHERE connection_id = %s",
+                [self.connection],
+            )
+
+    def grants(self, database: Database) -> Grants:
+        return Grants(database, KeyStore(database, grant=GRANT, records=Keyring.generate("records")), lease=self.lease)
+
+    def token(self, database: Database | None = None, facts: OAuthFacts = GOOGLE_OAUTH) -> Secret:
+        """What a worker does that needs a token."""
+        endpoint = self.endpoint(facts)
+        grants = self.grants(database or self.database)
+        return grants.token_source(self.workspace, self.connection, endpoint, facts, Open()).token()
+
+    def endpoint(self, facts: OAuthFacts = GOOGLE_OAUTH) -> OAuthEndpoint:
+        client = OAuthClient(self.simulator.facts["client_id"], Secret(self.simulator.facts["client_secret"]), "p")
+        return OAuthEndpoint(self.simulator.transport, facts, client)  # type: ignore[attr-defined]
+
+    def requests(self) -> int:
+        return len([each for each in self.simulator.requests(path="/token") if each["account"] == self.account])
+
+    def row(self) -> dict[str, Any]:
+        with self.database.transaction(self.workspace) as tx:
+            row = tx.execute(
+                "SELECT * FROM crm_sync.oauth_grant WHERE connection_id = %s", [self.connection]
+            ).fetchone()
+        assert row is not None
+        return row
+
+
+@pytest.fixture
+def make(worker_db: Database, simulator: Simulator, workspace: str) -> Callable[..., Grant]:
+    return lambda **more: Grant(worker_db, simulator, workspace, **more)
+
+
+def test_a_fresh_token_is_given_without_asking(make: Callable[..., Grant]) -> None:
+    grant = make()
+    first = grant.token()
+    before = grant.requests()
+    assert grant.token() == first
+    assert grant.requests() == before
+
+
+def test_a_token_that_was_refused_is_renewed_once(make: Callable[..., Grant]) -> None:
+    grant = make()
+    grants = grant.grants(grant.database)
+    source = grants.token_source(grant.workspace, grant.connection, grant.endpoint(), GOOGLE_OAUTH, Open())
+    first = source.token()
+    source.refused(first)
+    assert source.token() != first
+
+
+WORKERS = """
+import sys, threading, uuid
+from tests.vault.test_p6_one_refresh import *
+url, sim, workspace, connection, client_id, secret, keyring = sys.argv[1:]
+simulator = Simulator(sim, facts={"client_id": client_id, "client_secret": secret})
+grant = object.__new__(Grant)
+grant.database = Database(url, max_size=25)
+simulator.transport = Transport(route=sim)
+grant.simulator, grant.workspace, grant.connection = simulator, workspace, uuid.UUID(connection)
+grant.lease = timedelta(seconds=30)
+import tests.vault.test_p6_one_refresh as me
+me.GRANT = Keyring.load(keyring, "grant")
+start = threading.Barrier(50)
+found = []
+def work():
+    start.wait()
+    found.append(grant.token().reveal())
+threads = [threading.Thread(target=work) for _ in range(50)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(len(found), len(set(found)), found[0])
+"""
+
+
+def test_p6_two_hundred_workers_on_one_expired_grant_make_one_request(
+    make: Callable[..., Grant], simulator: Simulator, database_urls: dict[Role, str], tmp_path: Any
+) -> None:
+    grant = make(lease=timedelta(seconds=30))
+    GRANT.save(tmp_path / "grant.json")
+    before = grant.requests()
+    simulator.fault({"delay_s": 0.4}, path="/token$", account=grant.account)
+    arguments = [
+        database_urls[Role.WORKER],
+        simulator.url,
+        grant.workspace,
+        str(grant.connection),
+        simulator.facts["client_id"],
+        simulator.facts["client_secret"],
+        str(tmp_path / "grant.json"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKERS, *arguments], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=90)[0].split() for process in processes]
+    assert [words[:2] for words in said] == [["50", "1"]] * 4
+    assert len({words[2] for words in said}) == 1, "all of them have the same token"
+    assert grant.requests() == before + 1
+
+
+def killed_around_a_refresh(grant: Grant, url: str, facts: OAuthFacts, after_s: float) -> bool:
+    """A worker that is killed somewhere in its refresh; False if it came to its end before."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with Database(url, max_size=2) as database:
+                grant.token(database, facts)
+        finally:
+            os._exit(0)
+    give_up_s = time.monotonic() + after_s
+    while time.monotonic() < give_up_s:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return False
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_p6_a_thousand_kills_around_refreshes_lose_no_grant_of_googles(
+    make: Callable[..., Grant], database_urls: dict[Role, str]
+) -> None:
+    grants = [make(lease=timedelta(seconds=0.05)) for _ in range(8)]
+    chance = random.Random(7)
+    kills, tries = 0, 0
+    while kills < 1_000:
+        grant = grants[tries % len(grants)]
+        tries += 1
+        grant.expire()
+        kills += killed_around_a_refresh(grant, database_urls[Role.WORKER], GOOGLE_OAUTH, chance.uniform(0, 0.11))
+    time.sleep(0.06)
+    for grant in grants:
+        grant.expire()
+        assert grant.token()
+    versions = sum(grant.row()["token_version"] for grant in grants)
+    assert versions > len(grants) * 10, "many of them came through"
+
+
+@pytest.mark.slow
+def test_p6_with_a_strict_rotator_exactly_the_lost_replies_end(
+    make: Callable[..., Grant], simulator: Simulator
+) -> None:
+    simulator.control("oauth", {"rotation": "strict"})
+    grants = [make(lease=timedelta(seconds=0.05)) for _ in range(12)]
+    chosen = {grant.account for grant in random.Random(3).sample(grants, 4)}
+    for account in chosen:
+        simulator.fault({"lost_reply": True}, path="/token$", account=account)
+    ended, reasons = set(), set()
+    for grant in grants:
+        for _ in range(3):
+            try:
+                grant.token(facts=STRICT)
+            except ReplyLost:
+                continue
+            except ConsentGone as error:
+                ended.add(grant.account)
+                reasons.add("reply_lost" in str(error))
+                break
+    assert ended == chosen
+    assert reasons == {True}, "and each is told why"
+
+
+def test_p6_a_lost_reply_is_repaired_where_the_old_token_still_works(
+    make: Callable[..., Grant], simulator: Simulator
+) -> None:
+    grant = make()
+    simulator.fault({"lost_reply": True}, path="/token$", account=grant.account)
+    assert grant.token()
+    assert grant.row()["attempt_answer"] == "renewed"
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"status": 429}, {"status": 500, "body": {"kind": "html"}}, {"drop": True}]
+)
+def test_p6_a_provider_in_trouble_ends_no_grant(
+    make: Callable[..., Grant], simulator: Simulator, fault: dict[str, Any]
+) -> None:
+    grant = make()
+    simulator.fault(fault, path="/token$", account=grant.account, times=0)
+    with pytest.raises(CrmSyncError) as caught:
+        grant.token()
+    assert not isinstance(caught.value, ConsentGone)
+    simulator.clear_faults()
+    assert grant.token()
+
+
+def test_p6_a_revoked_grant_is_told_by_the_provider_alone(make: Callable[..., Grant], simulator: Simulator) -> None:
+    grant = make()
+    simulator.control("oauth", {"revoke_account": grant.account})
+    with pytest.raises(ConsentGone):
+        grant.token()
+    assert grant.row()["attempt_answer"] == "consent_gone"
+
+
+def test_p7_older_tokens_put_back_do_not_open(make: Callable[..., Grant]) -> None:
+    grant = make()
+    old = grant.row()["sealed_tokens"]
+    grant.token()
+    with grant.database.transaction(grant.workspace) as tx:
+        tx.execute(
+            "UPDATE crm_sync.oauth_grant SET sealed_tokens = %s WHERE connection_id = %s", [old, grant.connection]
+        )
+    with pytest.raises(SealBroken):
+        grant.token()
+
+
+def test_p6_the_winner_of_a_race_is_adopted_when_the_loser_comes_late(make: Callable[..., Grant]) -> None:
+    grant = make(lease=timedelta(seconds=0.2))
+    slow = threading.Event()
+    endpoint = grant.endpoint()
+
+    class Slow:
+        def refresh(self, refresh_token: Secret, gate: Any) -> TokenReply:
+            reply = endpoint.refresh(refresh_token, gate)
+            slow.set()
+            time.sleep(0.8)
+            return reply
+
+    found: list[Secret] = []
+    grants = grant.grants(grant.database)
+    source = grants.token_source(grant.workspace, grant.connection, Slow(), GOOGLE_OAUTH, Open())
+    late = threading.Thread(target=lambda: found.append(source.token()))
+    late.start()
+    slow.wait(10)
+    time.sleep(0.3)
+    winner = grant.token()
+    late.join()
+    assert found == [winner]
+
+
+def test_a_tenant_cannot_use_anothers_grant(make: Callable[..., Grant], crm_db: Database) -> None:
+    grant = make()
+    grant.workspace = register_workspace(crm_db, f"thief-{secrets.token_hex(4)}")
+    with pytest.raises(CrmSyncError):
+        grant.token()
