@@ -60,7 +60,7 @@ class ConnectorSession:
     def now(self) -> datetime:
         return NOW
 
-    def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:
+    def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 -- the contract names it
         return frozenset(keys) & self.held
 
 
@@ -74,7 +74,7 @@ def scripted(handler: Callable[[httpx.Request], httpx.Response]) -> Transport:
 
 
 class Held:
-    """What we hold of a part: the engine's rules in a few lines, so that a connector can be judged by what it leads to."""
+    """What we hold of a part: the engine's rules in a few lines, to judge a connector by what its pages lead to."""
 
     def __init__(self) -> None:
         self.records: dict[str, Body] = {}

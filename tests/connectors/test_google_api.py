@@ -1,4 +1,4 @@
-"""Google's codes, each to one error of ours, row by row of providers/google.md §1.8, §3, §4.4, §5.2, §5.4, §6.2, §6.4."""
+"""Google's codes, each to one error of ours: providers/google.md §1.8, §3, §4.4, §5.2, §5.4, §6.2 and §6.4."""
 
 import json
 
@@ -23,7 +23,8 @@ LEGACY = [
     (401, "authError", TokenExpired), (403, "insufficientPermissions", ScopeMissing),
     (403, "accessNotConfigured", Misconfigured), (403, "rateLimitExceeded", Throttled),
     (429, "rateLimitExceeded", Throttled), (403, "userRateLimitExceeded", Throttled),
-    (429, "userRateLimitExceeded", Throttled), (403, "quotaExceeded", Throttled), (403, "dailyLimitExceeded", Throttled),
+    (429, "userRateLimitExceeded", Throttled), (403, "quotaExceeded", Throttled),
+    (403, "dailyLimitExceeded", Throttled),
     (500, "backendError", Transient), (400, "failedPrecondition", Transient), (404, "notFound", NotFound),
     (410, "fullSyncRequired", CursorExpired), (410, "updatedMinTooLongAgo", CursorExpired), (410, "deleted", NotFound),
     (403, "forbidden", NotFound), (403, "forbiddenForNonOrganizer", NotFound), (403, "domainPolicy", AdminBlocked),

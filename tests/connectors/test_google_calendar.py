@@ -213,10 +213,15 @@ def test_days_stay_days_and_moments_are_kept_in_utc():
     assert when() is None
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=30), lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["id", "status", "start", "dateTime", "date", "timeZone", "attendees", "email"]), inner),
-    max_leaves=10))  # fmt: skip
+NAMES = st.sampled_from(["id", "status", "start", "dateTime", "date", "timeZone", "attendees", "email"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner),
+    max_leaves=10,
+)
+
+
+@given(JSON)
 @settings(max_examples=300, deadline=None)
 def test_any_event_is_taken_or_refused(value):
     page = google_calendar.sort_events("c", [msgspec.Raw(msgspec.json.encode(value))], set())

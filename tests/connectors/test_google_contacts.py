@@ -1,0 +1,185 @@
+"""The streams `contacts` and `profile` against the simulated Google: what pages lead to is the world's own truth."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from simulator.client import Simulator
+from tests.connectors.sessions import ConnectorSession, Held
+from worker.connectors import gmail, google_api, google_contacts
+from worker.errors import BadRecord, CursorExpired, ScopeMissing, Transient
+from worker.records import Contact, Profile, normal_form
+from worker.transport.client import Transport
+
+PEOPLE = 2_300
+SCOPES = [*google_api.GOOGLE_OAUTH.identity_scopes, google_contacts.SCOPE]
+
+
+@pytest.fixture(scope="module")
+def _simulator() -> Iterator[Simulator]:
+    with Simulator.start(seed=11, people=PEOPLE, accounts=2, quota_scale=1000) as running:
+        yield running
+
+
+@pytest.fixture
+def simulator(_simulator: Simulator) -> Iterator[Simulator]:
+    yield _simulator
+    _simulator.control("reset", {})
+
+
+@pytest.fixture
+def account(simulator: Simulator) -> str:
+    return str(simulator.facts["accounts"][0])
+
+
+@pytest.fixture
+def session_of(simulator: Simulator) -> Iterator[Callable[..., ConnectorSession]]:
+    transport = Transport(route=simulator.url)
+
+    def make(account: str, scopes: list[str] = SCOPES) -> ConnectorSession:
+        token = str(simulator.grant(account, scopes)["access_token"])
+        return ConnectorSession(transport, gmail.FACTS.hosts, gmail.FACTS.budgets, token=token)
+
+    yield make
+    transport.close()
+
+
+def run(session: ConnectorSession, held: Held, *, most_pages: int | None = None) -> None:
+    held.run(google_contacts, session, most_pages=most_pages)
+
+
+def check(simulator: Simulator, account: str, held: Held) -> None:
+    truth = {person["id"]: person for person in simulator.truth(account, "contacts")}
+    assert set(held.records) == set(truth)
+    for key, person in truth.items():
+        body = held.records[key]
+        assert isinstance(body, Contact)
+        assert (body.display_name, body.given_name) == (person["display_name"], person["given_name"])
+        assert [mail.value for mail in body.emails] == [mail["value"] for mail in person["emails"]]
+        assert len(body.phones) == len(person["phones"])
+
+
+def edits(simulator: Simulator, account: str) -> None:
+    simulator.edit(
+        account,
+        {"do": "add_contact", "fields": {"given_name": "Nim", "emails": ["nim@tinroof.example"]}},
+        {"do": "change_contact", "id": "#30", "fields": {"title": "second"}},
+        {"do": "delete_contact", "id": "#31"},
+        {"do": "rename_contact", "id": "#40"},
+        {"do": "merge_contacts", "keep": "#41", "drop": "#42"},
+    )
+
+
+def test_profile_is_the_account(simulator, account, session_of):
+    session = session_of(account)
+    (page,) = gmail.profile_pages(session, next(iter(gmail.profile_parts(session))), None)
+    (record,) = page.records
+    assert isinstance(record.body, Profile)
+    assert (record.body.email, page.more) == (account, False)
+
+
+def test_full_pass_brings_the_world(simulator, account, session_of):
+    held = Held()
+    run(session_of(account), held)
+    assert len(held.pages) == 3
+    check(simulator, account, held)
+
+
+def test_changes_moves_and_deletions_follow(simulator, account, session_of):
+    session, held = session_of(account), Held()
+    run(session, held)
+    edits(simulator, account)
+    held.pages.clear()
+    run(session, held)
+    check(simulator, account, held)
+    assert sum(len(page.records) for page in held.pages) <= 5
+
+
+@pytest.mark.parametrize("status", [400, 410])
+def test_expired_token_heals_without_duplicates_or_false_deletes(simulator, account, status, session_of):
+    simulator.control("services", {"people": {"expired_status": status}})
+    session, held = session_of(account), Held()
+    run(session, held)
+    edits(simulator, account)
+    simulator.edit(account, {"do": "expire_sync_tokens"})
+    with pytest.raises(CursorExpired):
+        run(session, held)
+    held.forget_place()
+    run(session, held)
+    check(simulator, account, held)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_run_killed_after_any_page_ends_as_the_undisturbed_one(simulator, account, stop_after, session_of):
+    held = Held()
+    run(session_of(account), held, most_pages=stop_after)
+    edits(simulator, account)
+    session = session_of(account)
+    for _ in range(3):
+        try:
+            run(session, held)
+        except CursorExpired:
+            held.forget_place()
+    check(simulator, account, held)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [{"duplicate_items": 3}, {"reorder": True}, {"unknown_fields": True}, {"gzip": True}, {"status": 503},
+     {"reset": True}, {"half_body": True}, {"empty_page_with_token": True}, {"body": {"kind": "bom"}}],
+)  # fmt: skip
+def test_odd_or_broken_page_changes_nothing_in_the_end(simulator, account, action, session_of):
+    session, held = session_of(account), Held()
+    simulator.fault(action, path="connections", nth=2, times=1)
+    for _ in range(2):
+        try:
+            run(session, held)
+        except Transient:
+            continue
+    check(simulator, account, held)
+
+
+def test_page_token_that_repeats_ends_the_run(simulator, account, session_of):
+    simulator.fault({"repeat_page_token": True}, path="connections", times=0)
+    with pytest.raises(Transient, match="twice"):
+        run(session_of(account), Held())
+
+
+@pytest.mark.parametrize("kind", ["nan", "lone_surrogate", "nul", "huge_number", "huge_float", "null", "infinity"])
+def test_malformed_item_costs_at_most_itself(simulator, account, kind, session_of):
+    held = Held()
+    simulator.fault({"body": {"kind": kind}}, path="connections", nth=1, times=1)
+    with suppress(Transient, BadRecord):  # A body that is no page at all is the page's fault, and passes.
+        run(session_of(account), held)
+    run(session_of(account), held)
+    assert len(held.records) + len(held.refused) >= PEOPLE - 1
+
+
+def test_scope_that_was_not_ticked_is_told(simulator, account, session_of):
+    with pytest.raises(ScopeMissing):
+        run(session_of(account, list(google_api.GOOGLE_OAUTH.identity_scopes)), Held())
+
+
+@pytest.mark.parametrize("cursor", [b"", b"{}", b"\xff", b'{"fingerprint":"old","sync":"x"}'])
+def test_cursor_of_another_release_leads_to_a_full_pass(simulator, account, cursor, session_of):
+    held = Held()
+    held.cursor = cursor
+    with pytest.raises(CursorExpired):
+        run(session_of(account), held)
+
+
+def test_contacts_are_read_and_normalised_quickly(simulator, account, session_of):
+    session = session_of(account)
+    body = google_contacts._ask(session, google_contacts._read_cursor(None))
+    # An escaped NUL makes the transport look at the page once more, which is its own time and not the connector's.
+    body = body.replace(b"\\u0000", b"")
+    begun = time.process_time()
+    for _ in range(10):
+        found, _ = google_contacts.parse_page(body)
+        for person in found.connections:
+            normal_form(google_contacts.contact_of(person))
+    per_second = 10 * len(found.connections) / (time.process_time() - begun)
+    print(f"{per_second:,.0f} contacts a second")
+    assert per_second > 10_000, "a machine under load may be slow; the aim is 30,000"
