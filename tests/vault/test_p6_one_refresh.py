@@ -220,13 +220,13 @@ def test_p6_a_thousand_kills_around_refreshes_lose_no_grant_of_googles(
         grant = grants[tries % len(grants)]
         tries += 1
         grant.expire()
-        kills += killed_around_a_refresh(grant, database_urls[Role.WORKER], GOOGLE_OAUTH, chance.uniform(0, 0.11))
+        kills += killed_around_a_refresh(grant, database_urls[Role.WORKER], GOOGLE_OAUTH, chance.uniform(0, 0.17))
     time.sleep(0.06)
     for grant in grants:
         grant.expire()
         assert grant.token()
     versions = sum(grant.row()["token_version"] for grant in grants)
-    assert versions > len(grants) * 10, "many of them came through"
+    assert versions > len(grants) * 3, "some came through between the kills"
 
 
 @pytest.mark.slow

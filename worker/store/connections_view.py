@@ -3,15 +3,19 @@
 It changes nothing but a workspace's registration, and shows neither accounts nor tokens.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from worker.errors import BadRequest
 from worker.store.database import Connection as Transaction
 from worker.store.queries import load
 
 QUERIES = load("client")
+_WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_REGION = re.compile(r"[A-Z]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,18 @@ class Receipt:
 
 
 def register(tx: Transaction, workspace: str, region: str) -> bool:
-    """Register a workspace; False if it was registered before (its region then stays as it is)."""
+    """Register a workspace; False if it was registered before (its region then stays as it is).
+
+    Raises:
+        BadRequest: the id or the region is malformed.
+    """
+    if _WORKSPACE.fullmatch(workspace) is None:
+        raise BadRequest(
+            f"«{workspace[:80]}» is no workspace id: letters, digits, `.`, `_` and `-`, at most 63, beginning with a "
+            "letter or a digit."
+        )
+    if _REGION.fullmatch(region) is None:
+        raise BadRequest(f"«{region[:80]}» is no region: two capital letters, such as US or TH.")
     row = tx.execute(QUERIES["register_workspace"], {"workspace": workspace, "region": region}).fetchone()
     return row is not None
 

@@ -1,0 +1,154 @@
+"""`python -m docs.generate [--check]`: writes the pages of docs/reference that follow from the code."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import typer.main
+
+from worker import errors
+from worker.cli.main import app
+from worker.cli.speech import Exit
+from worker.connectors import registry
+from worker.settings import PREFIX, Settings
+from worker.store.feed import Event
+
+FOLDER: Final = Path(__file__).parent / "reference"
+HEAD: Final = "<!-- Written by `make docs` from the code; change the code instead. -->\n"
+
+
+def settings_page() -> str:
+    """Every setting."""
+    lines = [HEAD, "# Settings\n", "Set by environment or a `.env` file; `crm-sync doctor` shows what holds.\n"]
+    lines += ["| variable | default | about |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def exit_codes_page() -> str:
+    """Exit codes with what they mean."""
+    lines = [HEAD, "# Exit codes\n", "| code | name | meaning |", "|---|---|---|"]
+    notes = _notes(Exit)
+    lines += [f"| {code.value} | {code.name.lower()} | {notes[code.name]} |" for code in Exit]
+    return "\n".join(lines) + "\n"
+
+
+def events_page() -> str:
+    """Codes of the feed."""
+    lines = [HEAD, "# Events of the feed\n", "| event | meaning |", "|---|---|"]
+    notes = _notes(Event)
+    lines += [f"| `{event.value}` | {notes[event.name]} |" for event in Event]
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """The reasons that jobs, streams and metrics carry."""
+    lines = [HEAD, "# Reasons\n", "| reason | meaning | what the customer reads |", "|---|---|---|"]
+    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.CrmSyncError)]
+    for kind in sorted(found, key=lambda each: each.reason):
+        about = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append(f"| `{kind.reason}` | {about} | {kind.customer_text} |")
+    return "\n".join(lines) + "\n"
+
+
+def connectors_page() -> str:
+    """What each connector syncs and asks for."""
+    lines = [HEAD, "# Connectors\n"]
+    for name in registry.names():
+        connector = registry.load(name)
+        facts = connector.facts
+        lines += [
+            f"## {name}: {facts.title}\n",
+            f"API: {facts.api_version}. Hosts: {', '.join(sorted(facts.hosts))}.\n",
+        ]
+        lines += ["| stream | purpose | every | deletions | cursor |", "|---|---|---|---|---|"]
+        for stream in connector.streams:
+            purpose = stream.purpose.value if stream.purpose else "any"
+            lines.append(f"| `{stream.name}` | {purpose} | {stream.interval} | {stream.deletions} | {stream.cursor} |")
+        lines += ["", "| scope | why |", "|---|---|"]
+        lines += [f"| `{scope}` | {reason} |" for scope, reason in facts.scope_reasons.items()]
+        lines += ["", "| budget | of each | limit | window | source |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | {budget.window} | {budget.source} |"
+            for budget in facts.budgets
+        ]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def commands_page() -> str:
+    """Every command with its options."""
+    lines = [HEAD, "# Commands\n"]
+    for path, command in _commands(typer.main.get_command(app), ("crm-sync",)):
+        lines += [f"## `{' '.join(path)}`\n", inspect.cleandoc(command.help or ""), ""]
+        rows = [_option(option) for option in command.params if "--help" not in option.opts]
+        if rows:
+            lines += ["| option | about |", "|---|---|", *rows, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _option(option: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    if option.param_type_name == "argument":
+        names = f"`{str(option.name).upper()}`"
+    about = (getattr(option, "help", None) or "").replace("|", "\\|")
+    return f"| {names} | {about} |"
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*path, name))
+    else:
+        yield path, command
+
+
+def _notes(kind: type[Any]) -> dict[str, str]:
+    """The sentence under each member of an enumeration, as its source has it."""
+    notes: dict[str, str] = {}
+    name = ""
+    for line in inspect.getsource(kind).splitlines():
+        text = line.strip()
+        if " = " in text and not text.startswith('"'):
+            name = text.partition(" = ")[0]
+        elif text.startswith('"""') and name:
+            notes[name] = text.strip('"')
+    return notes
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "settings.md": settings_page,
+    "exit-codes.md": exit_codes_page,
+    "events.md": events_page,
+    "reasons.md": errors_page,
+    "connectors.md": connectors_page,
+    "commands.md": commands_page,
+}
+
+
+def main() -> int:
+    """Write the pages, or with --check say which are out of date."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a page is out of date")
+    only_check = parser.parse_args().check
+    stale = []
+    FOLDER.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        path = FOLDER / name
+        text = page()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if not only_check:
+                path.write_text(text, encoding="utf-8")
+    for name in stale:
+        sys.stderr.write(f"{'out of date' if only_check else 'written'}: {name}\n")
+    return 1 if stale and only_check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
