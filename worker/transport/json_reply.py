@@ -22,8 +22,8 @@ from worker.transport.replies import Reply
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
-# An odd number of backslashes before u0000; after an even number the text merely speaks of it.
-_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_BACKSLASH = ord("\\")
+_ESCAPED_NUL = b"\\u0000"
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _WHERE = re.compile(r" - at `([^`]{1,200})`$")
 
@@ -37,8 +37,7 @@ def read_json(source: Reply | bytes, type_: type[T]) -> T:
     """
     body = source.body if isinstance(source, Reply) else source
     body = body.removeprefix(_BOM)
-    if b"\\u0000" in body:
-        body = _ESCAPED_NUL.sub(rb"\1", body)
+    body = _without_nuls(body)
     decoder: msgspec.json.Decoder[T] = _decoder(type_)  # type: ignore[arg-type]  # A type is hashable.
     try:
         return decoder.decode(body)
@@ -57,6 +56,25 @@ def read_json(source: Reply | bytes, type_: type[T]) -> T:
         raise _wrong_shape(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRecord("The JSON cannot be read.") from None
+
+
+def _without_nuls(body: bytes) -> bytes:
+    """The body without escaped NULs. After an odd number of backslashes the text merely speaks of one."""
+    at = body.find(_ESCAPED_NUL)
+    if at < 0:
+        return body
+    pieces: list[bytes] = []
+    start = 0
+    while at >= 0:
+        before = at
+        while before > 0 and body[before - 1] == _BACKSLASH:
+            before -= 1
+        if (at - before) % 2 == 0:
+            pieces.append(body[start:at])
+            start = at + len(_ESCAPED_NUL)
+        at = body.find(_ESCAPED_NUL, at + len(_ESCAPED_NUL))
+    pieces.append(body[start:])
+    return b"".join(pieces)
 
 
 def scrub(text: str) -> str:

@@ -1,16 +1,27 @@
 -- name: held
--- What we hold of the keys on a page. Locks nothing: one job at a time writes a stream.
-SELECT document_key, digest, blind, pass_id
-FROM crm_sync.document
-WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
-  AND document_key = ANY(%(keys)s);
+-- What we hold of the keys on a page. Locks nothing: one job at a time writes a stream. One probe a key, whatever the
+-- planner believes of a table that has only begun to grow.
+SELECT held.document_key, held.digest, held.blind, held.pass_id
+FROM unnest(%(keys)s::bytea[]) AS page (document_key)
+CROSS JOIN LATERAL (
+    SELECT d.document_key, d.digest, d.blind, d.pass_id
+    FROM crm_sync.document d
+    WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+      AND d.document_key = page.document_key
+    LIMIT 1
+) AS held;
 
 -- name: known
 -- Which of these keys do we hold in this part?
-SELECT document_key
-FROM crm_sync.document
-WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
-  AND part_key = %(part)s AND document_key = ANY(%(keys)s);
+SELECT held.document_key
+FROM unnest(%(keys)s::bytea[]) AS page (document_key)
+CROSS JOIN LATERAL (
+    SELECT d.document_key
+    FROM crm_sync.document d
+    WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+      AND d.document_key = page.document_key AND d.part_key = %(part)s
+    LIMIT 1
+) AS held;
 
 -- name: save
 -- Writes new and changed documents, sorted by key so that two writers cannot lock each other out.
