@@ -109,13 +109,20 @@ class Settings(BaseSettings):
     def _production_is_strict(self) -> Self:
         if self.effective_mode is not Mode.PRODUCTION:
             return self
+        # A host that only migrates has the owner's URL and nothing else.
+        of_processes = (self.database_url, self.database_url_scheduler, self.database_url_crm)
+        only_migrates = self.database_url_owner is not None and not any(of_processes)
+        needs_keys = not only_migrates and self.grant_keyring is None and self.records_keyring is None
         wrong = [
             text
             for broken, text in (
                 (self.provider_route is not None, f"{PREFIX}PROVIDER_ROUTE is for development; unset it"),
                 (self.quota_scale != 1.0, f"{PREFIX}QUOTA_SCALE must stay 1 in production; unset it"),
-                (self.redis_url is None, f"{PREFIX}REDIS_URL is missing, e.g. rediss://user:password@host:6379/0"),
-                (self.grant_keyring is None and self.records_keyring is None, f"{PREFIX}RECORDS_KEYRING is missing"),
+                (
+                    self.redis_url is None and not only_migrates,
+                    f"{PREFIX}REDIS_URL is missing, e.g. rediss://user:password@host:6379/0",
+                ),
+                (needs_keys, f"{PREFIX}RECORDS_KEYRING is missing"),
             )
             if broken
         ]

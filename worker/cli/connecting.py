@@ -100,7 +100,7 @@ def connect(
             outcome = connect_account(
                 opened.settings,
                 crm,
-                speech.say,
+                speech.insist,
                 provider=provider,
                 purposes=[name.strip() for name in purposes.split(",") if name.strip()],
                 policy_version=policy_version,

@@ -161,7 +161,9 @@ def _redis(settings: "Settings") -> Finding | str:
         return Finding("Redis", ok=False, found=type(error).__name__, help="Check CRM_SYNC_REDIS_URL and the server.")
     finally:
         client.close()
-    text = f"{facts.get('server_name', 'redis')} {facts['redis_version']}, eviction {facts.get('maxmemory_policy')}"
+    kept = "append-only file on" if facts.get("aof_enabled") else "no append-only file: a restart rings all jobs anew"
+    name = f"{facts.get('server_name', 'redis')} {facts['redis_version']}"
+    text = f"{name}, eviction {facts.get('maxmemory_policy')}, {kept}"
     if facts.get("maxmemory_policy") != "noeviction":
         help_text = "Budgets may be evicted, and limits passed. Set maxmemory-policy noeviction."
         return Finding("Redis", ok=False, found=text, help=help_text)

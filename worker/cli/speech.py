@@ -7,6 +7,7 @@ speech.table("Streams", ["stream", "held"], rows) a table, or with --json the ro
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,13 @@ from enum import Enum, IntEnum
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.embedded import EmbeddedError
 from worker.errors import BadRequest, CrmSyncError, NeedsOperator, NotFound, RunAgainLater, VaultError
+
+_WIDE = 200
 
 
 class Exit(IntEnum):
@@ -50,14 +51,17 @@ def exit_code_of(error: Exception) -> Exit:
     match error:
         case BadRequest() | NotFound():
             return Exit.REFUSED
-        case NeedsOperator() | EmbeddedError():
+        case NeedsOperator():
             return Exit.MISCONFIGURED
         case RunAgainLater():
             return Exit.UNAVAILABLE
         case VaultError():
             return Exit.VAULT
-        case _:
+        case CrmSyncError():
             return Exit.FAILED
+        case _:
+            # What is not of our taxonomy and still told, not raised, is that the embedded servers do not start.
+            return Exit.MISCONFIGURED
 
 
 class Speech:
@@ -65,13 +69,19 @@ class Speech:
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out: Final = Console(soft_wrap=False)
+        # A pipe has no width, and rich would take it for a narrow terminal and break ids in two.
+        narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+        self.out: Final = Console(width=None if narrow else _WIDE)
         self.err: Final = Console(stderr=True)
 
     def say(self, text: str, style: str | None = None) -> None:
         """Talk to a person; with --json nobody listens."""
         if not self.as_json:
-            self.err.print(Text(text, style=style or ""))
+            self.insist(text, style)
+
+    def insist(self, text: str, style: str | None = None) -> None:
+        """Talk to a person, also with --json: for what one must act on. Not wrapped, so an address stays whole."""
+        self.err.print(Text(text, style=style or ""), soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], empty: str = "none") -> None:
         """Show rows: as a table of `columns`, or all that they hold as a JSON list."""
@@ -83,7 +93,8 @@ class Speech:
             return
         table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim")
         for column in columns:
-            table.add_column(column.replace("_", " "), overflow="fold")
+            # An id is there to be copied: other columns give way to it.
+            table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column.endswith("_id"))
         for row in rows:
             table.add_row(*(Text(shown(row.get(column))) for column in columns))
         self.out.print(table)
@@ -95,7 +106,7 @@ class Speech:
             return
         width = max((len(name) for name in facts), default=0)
         for name, value in facts.items():
-            self.out.print(Text(f"{name.replace('_', ' '):<{width}}  {shown(value)}"))
+            self.out.print(Text(f"{name.replace('_', ' '):<{width}}  {shown(value)}"), soft_wrap=True)
 
     def data(self, value: Any) -> None:
         """JSON on stdout."""
@@ -114,7 +125,7 @@ def tell(error: Exception, as_json: bool) -> Exit:
     if as_json:
         sys.stderr.write(json.dumps({"error": reason, "message": str(error), "exit_code": int(code)}) + "\n")
     else:
-        Console(stderr=True).print(Text(str(error), style="red"))
+        Console(stderr=True).print(Text(str(error), style="red"), soft_wrap=True)
     return code
 
 
@@ -123,8 +134,15 @@ def speaking(as_json: bool) -> Iterator[Speech]:
     """A command's body: errors of ours become a message and an exit code, never a traceback."""
     try:
         yield Speech(as_json)
-    except (CrmSyncError, EmbeddedError) as error:
+    except _told_not_raised() as error:
         raise SystemExit(int(tell(error, as_json))) from None
+
+
+def _told_not_raised() -> tuple[type[Exception], ...]:
+    # Evaluated only once something was raised: the embedded servers' modules would slow every `--help`.
+    from worker.embedded import EmbeddedError  # noqa: PLC0415 - heavy
+
+    return (CrmSyncError, EmbeddedError)
 
 
 def shown(value: Any) -> str:
@@ -151,8 +169,6 @@ def shown(value: Any) -> str:
 def plain(value: Any) -> Any:
     """A value as JSON can hold it."""
     match value:
-        case msgspec.Struct():
-            return msgspec.to_builtins(value)
         case UUID():
             return str(value)
         case datetime():
@@ -167,6 +183,10 @@ def plain(value: Any) -> Any:
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [plain(item) for item in value]
+        case _ if hasattr(type(value), "__struct_fields__"):
+            import msgspec  # noqa: PLC0415 - only the bodies of records are its structs, and few commands open any
+
+            return msgspec.to_builtins(value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         case _:

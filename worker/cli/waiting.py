@@ -5,29 +5,35 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from worker.cli.speech import Exit, Speech
+from worker.cli.speech import Speech
 from worker.client import Client
-from worker.errors import Unavailable
+from worker.errors import CrmSyncError, Unavailable
 from worker.store.jobs_view import Job
 
 
+class JobFailed(CrmSyncError):
+    """A job was done with, and did not do what was asked."""
+
+    reason = "job_failed"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(
+            f"Job {job.job_id} ({job.kind}) {job.state}: {job.reason}. {job.message or ''}".strip()
+            + f" See `crm-sync dead show {job.job_id}`."
+        )
+
+
 def wait_for(speech: Speech, crm: Client, job_id: int, timeout_s: float) -> Job:
-    """Wait for one job; ends the command if it did not do what was asked.
+    """Wait for one job.
 
     Raises:
+        JobFailed: it did not do what was asked.
         Unavailable: it was not finished in time; it goes on by itself.
     """
     job = wait_for_all(speech, crm, [job_id], timeout_s)[0]
     if not job.succeeded:
-        raise_failed(speech, job)
+        raise JobFailed(job)
     return job
-
-
-def raise_failed(speech: Speech, job: Job) -> None:
-    """Say why a job did not do what was asked, and end the command."""
-    text = f"Job {job.job_id} ({job.kind}) {job.state}: {job.reason}. {job.message or ''}".strip()
-    speech.err.print(text, style="red", highlight=False, markup=False)
-    raise SystemExit(int(Exit.FAILED))
 
 
 def wait_for_all(speech: Speech, crm: Client, job_ids: list[int], timeout_s: float) -> list[Job]:

@@ -131,7 +131,10 @@ def _explain(error: psycopg.Error | PoolTimeout) -> CrmSyncError:
             if isinstance(error, psycopg.OperationalError) and "authentication failed" in str(error):
                 return Misconfigured("Postgres refused the password. Check CRM_SYNC_DATABASE_URL*.")
             name = type(error).__name__
-            return Unavailable(f"Postgres cannot be reached or ended the work ({name}). It is tried again by itself.")
+            return Unavailable(
+                f"Postgres cannot be reached or ended the work ({name}). Jobs are tried again by themselves; if it "
+                "stays so, see whether it runs and the URLs are right: `crm-sync doctor`."
+            )
         case _:
             return DatabaseFault(f"Postgres refused a statement: {type(error).__name__} {state} {_place(error)}")
 
