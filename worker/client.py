@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import dict_row
 
 from worker.errors import BadRequest, KeyShredded, Misconfigured, NotFound, SealBroken
 from worker.records import Body, Kind, read_normal_form
@@ -436,7 +437,10 @@ class Client:
         if (email is None) == (phone is None):
             raise BadRequest("Search by an e-mail address or by a phone number: one of the two.")
         region = self.workspace_facts().default_region
-        index = self._key_store().blind_index(self.workspace, region)
+        index = self._key_store().known_blind_index(self.workspace, region)
+        if index is None:
+            # Nothing was ever synced into this workspace, so nobody can be found in it.
+            return []
         values = index.email(email) if email is not None else index.phone(phone or "")
         with self._database.transaction(self.workspace) as tx:
             sealed = records_view.found(tx, self.workspace, values, limit)
@@ -448,21 +452,22 @@ class Client:
 
     def _ask(self, tx: Transaction, arguments: dict[str, Any], sealed: dict[str, Any] | None) -> int:
         box = self._seal(tx, arguments["kind"], sealed) if sealed is not None else None
-        row = tx.execute(QUERIES["enqueue"], {**arguments, "sealed": box}).fetchone()
+        # A caller's own connection may give tuples where ours gives dictionaries.
+        row = tx.cursor(row_factory=dict_row).execute(QUERIES["enqueue"], {**arguments, "sealed": box}).fetchone()
         if row is None:
             raise RuntimeError("crm_sync.enqueue gave no row")
-        # A caller's own connection may give tuples where ours gives dictionaries.
-        return int(row["job_id"] if isinstance(row, dict) else row[0])
+        return int(row["job_id"])
 
     def _seal(self, tx: Transaction, kind: str, payload: dict[str, Any]) -> bytes:
-        row: Any = tx.execute(QUERIES["intake_key"]).fetchone()
-        key_id, public_key = (row["key_id"], row["public_key"]) if isinstance(row, dict) else (row or (None, None))
-        if key_id is None or public_key is None:
+        row = tx.cursor(row_factory=dict_row).execute(QUERIES["intake_key"]).fetchone()
+        if row is None or row["key_id"] is None:
             raise Misconfigured(
                 "There is no intake key to seal to: no worker has run against this database yet. "
                 "Start one with `crm-sync worker`."
             )
-        return seal_for(public_key, key_id, json.dumps(payload).encode(), workspace=self.workspace, kind=kind)
+        return seal_for(
+            row["public_key"], row["key_id"], json.dumps(payload).encode(), workspace=self.workspace, kind=kind
+        )
 
     def _write_down(
         self, tx: Transaction, action: str, details: dict[str, Any], subjects: Sequence[bytes] = ()

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.rows import dict_row
+
 from worker.errors import BadRequest
 from worker.store.database import Connection
 from worker.store.queries import load
@@ -125,7 +127,8 @@ def acknowledge(tx: Connection, workspace: str, reader: str, position: int) -> i
         BadRequest: the feed has not come so far.
     """
     arguments = {"workspace": workspace, "reader": reader, "position": position}
-    row = tx.execute(QUERIES["acknowledge"], arguments).fetchone()
+    # A caller's own connection may give tuples where ours gives dictionaries.
+    row = tx.cursor(row_factory=dict_row).execute(QUERIES["acknowledge"], arguments).fetchone()
     if row is None:
         raise BadRequest(f"The feed of workspace «{workspace}» has not reached position {position}.")
     return int(row["position"])

@@ -224,6 +224,11 @@ class KeyStore:
         """The workspace's blind index. Raises as `records` does; its key is made by whoever needs it first."""
         return BlindIndex(self._workspace_key(_Owner(workspace), "index"), default_region)
 
+    def known_blind_index(self, workspace: str, default_region: str) -> BlindIndex | None:
+        """The same, but None while nobody has needed it yet; for the CRM, whose login makes no keys."""
+        in_use = self._load(_Owner(workspace), "index")["index"].in_use
+        return BlindIndex(in_use, default_region) if in_use is not None else None
+
     def sibling_mac(self, provider: str, project: str, subject: str) -> bytes:
         """The name under which all grants of one account to one provider project are siblings, in any workspace."""
         fields = (provider.encode(), project.encode(), subject.encode())
