@@ -11,7 +11,7 @@ from worker.errors import CrmSyncError
 def main() -> int:
     """Run it; 3 for wrong settings."""
     parser = argparse.ArgumentParser(prog="python -m scheduler", description=__doc__)
-    parser.add_argument("--with-parent", action="store_true", help="end when the parent process ends")
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this parent process ends")
     arguments = parser.parse_args()
     try:
         loaded = settings.load()

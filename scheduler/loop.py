@@ -27,14 +27,14 @@ _AWAY_S: Final = 1.0
 _REPORT_S: Final = 60.0
 
 
-def run_scheduler(settings: Settings, *, with_parent: bool = False) -> int:
-    """Run until SIGTERM or SIGINT, and return the exit code. `with_parent` ends it when its parent dies.
+def run_scheduler(settings: Settings, *, with_parent: int | None = None) -> int:
+    """Run until SIGTERM or SIGINT, and return the exit code. `with_parent` is a pid: it ends when that process dies.
 
     Raises:
         Misconfigured: a URL is missing, or the database is not migrated.
     """
-    if with_parent:
-        end_with_parent()
+    if with_parent is not None:
+        end_with_parent(with_parent)
     if settings.redis_url is None:
         raise Misconfigured("CRM_SYNC_REDIS_URL is not set. Set it, e.g. redis://:PASSWORD@HOST:6379/0.")
     stop = threading.Event()

@@ -14,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--pool", choices=sorted(POOLS), default="all", help="which lanes to serve")
     parser.add_argument("--threads", type=int, default=None, help="threads; default: CRM_SYNC_THREADS")
-    parser.add_argument("--with-parent", action="store_true", help="end when the parent process ends")
+    parser.add_argument("--with-parent", type=int, metavar="PID", help="end when this parent process ends")
     arguments = parser.parse_args()
     try:
         loaded = settings.load()

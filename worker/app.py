@@ -102,8 +102,9 @@ class Life(dramatiq.middleware.Middleware):
         """Boot under plain dramatiq. dramatiq goes on after any error but its own, and a worker must not."""
         if self.runner is not None:
             return
-        if multiprocessing.parent_process() is not None:
-            end_with_parent()
+        master = multiprocessing.parent_process()
+        if master is not None:
+            end_with_parent(master.pid)
         lanes = tuple(lane for lane in Lane if worker.consumer_whitelist is None or lane in worker.consumer_whitelist)
         try:
             self.boot(lanes, worker.worker_threads)
@@ -145,19 +146,19 @@ def run_worker(
     threads: int | None = None,
     handlers: Mapping[str, Handler] | None = None,
     build: BuildServices = build_services,
-    with_parent: bool = False,
+    with_parent: int | None = None,
 ) -> int:
     """Run one worker process until SIGTERM or SIGINT, and return its exit code. A second signal ends it at once.
 
-    `with_parent` ends it when its parent dies, for supervisors of ours.
+    `with_parent` is its parent's pid, for supervisors of ours: it ends when that process dies.
 
     Raises:
         BadRequest: there is no such pool.
         Misconfigured, Unavailable: as `Life.boot`.
     """
     lanes = lanes_of(pool)
-    if with_parent:
-        end_with_parent()
+    if with_parent is not None:
+        end_with_parent(with_parent)
     LIFE.settings, LIFE.pool, LIFE.handlers, LIFE.build_services = settings, pool, handlers, build
     count = threads or settings.threads
     asked = threading.Event()

@@ -382,11 +382,11 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
         opened = open_environment(settings)
         supervisor = Supervisor(opened.variables(), write)
         try:
-            supervisor.add("scheduler", "-m", "scheduler", "--with-parent")
+            supervisor.add("scheduler", "-m", "scheduler", *supervisor.ties)
             demo = Demo(speech, opened, provider, supervisor)
             demo.steps = steps
             demo.workers = [
-                supervisor.add(f"worker {number}", "-m", "worker", "--threads", "4", "--with-parent")
+                supervisor.add(f"worker {number}", "-m", "worker", "--threads", "4", *supervisor.ties)
                 for number in (1, 2)
             ]
             demo.await_workers()

@@ -32,9 +32,9 @@ def up() -> None:
             speech.say(f"Postgres and Redis are ready ({where}). Ctrl-C ends everything.", "green")
             supervisor = Supervisor(opened.variables(), say)
             try:
-                supervisor.add("scheduler", "-m", "scheduler", "--with-parent")
+                supervisor.add("scheduler", "-m", "scheduler", *supervisor.ties)
                 for pool in POOLS:
-                    supervisor.add(pool, "-m", "worker", "--pool", pool, "--with-parent")
+                    supervisor.add(pool, "-m", "worker", "--pool", pool, *supervisor.ties)
                 supervisor.run()
             finally:
                 supervisor.close()

@@ -48,6 +48,11 @@ class Supervisor:
         self.children: list[Child] = []
         self._stopping = threading.Event()
 
+    @property
+    def ties(self) -> tuple[str, str]:
+        """The arguments by which a process of ours ends with this one, even if this one is killed."""
+        return ("--with-parent", str(os.getpid()))
+
     def add(self, name: str, *arguments: str) -> Child:
         """Start `python ARGUMENTS` and keep it running."""
         child = Child(name, (sys.executable, *arguments))

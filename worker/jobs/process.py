@@ -183,11 +183,14 @@ class WorkerProcess:
                 missed, pause_s = False, every_s
 
 
-def end_with_parent() -> None:
-    """Ask the kernel to stop this process when its parent dies: a killed master leaves no orphans (Linux only)."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None) -> None:
+    """Ask the kernel to stop this process when its parent dies: a killed master leaves no orphans (Linux only).
+
+    `parent` is the pid that the parent gave itself. This process cannot find it out: by the time that it has
+    imported everything, its parent may be dead already and another process stand in that place.
+    """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
+    if parent is not None and os.getppid() != parent:
         # It died before the kernel knew of our wish.
         os.kill(os.getpid(), signal.SIGTERM)
