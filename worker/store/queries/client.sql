@@ -142,7 +142,7 @@ FROM crm_sync.document d
 JOIN (
     SELECT DISTINCT b.connection_id, b.stream, b.document_key
     FROM crm_sync.blind_index b
-    WHERE b.workspace_id = %(workspace)s AND b.value = ANY(%(values)s::bytea[])
+    WHERE b.workspace_id = %(workspace)s AND b.value = ANY(%(values)b::bytea[])
 ) AS hit USING (connection_id, stream, document_key)
 WHERE d.workspace_id = %(workspace)s
 ORDER BY d.connection_id, d.stream, d.updated_at DESC, d.document_key

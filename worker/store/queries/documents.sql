@@ -2,7 +2,7 @@
 -- What we hold of the keys on a page. Locks nothing: one job at a time writes a stream. One probe a key, whatever the
 -- planner believes of a table that has only begun to grow.
 SELECT held.document_key, held.digest, held.blind, held.pass_id
-FROM unnest(%(keys)s::bytea[]) AS page (document_key)
+FROM unnest(%(keys)b::bytea[]) AS page (document_key)
 CROSS JOIN LATERAL (
     SELECT d.document_key, d.digest, d.blind, d.pass_id
     FROM crm_sync.document d
@@ -14,7 +14,7 @@ CROSS JOIN LATERAL (
 -- name: known
 -- Which of these keys do we hold in this part?
 SELECT held.document_key
-FROM unnest(%(keys)s::bytea[]) AS page (document_key)
+FROM unnest(%(keys)b::bytea[]) AS page (document_key)
 CROSS JOIN LATERAL (
     SELECT d.document_key
     FROM crm_sync.document d
@@ -29,7 +29,7 @@ INSERT INTO crm_sync.document AS d
     (workspace_id, connection_id, stream, document_key, part_key, kind, digest, sealed, blind, pass_id)
 SELECT %(workspace)s, %(connection)s, %(stream)s, page.document_key, %(part)s, page.kind, page.digest, page.sealed,
        page.blind, %(pass)s
-FROM unnest(%(keys)s::bytea[], %(kinds)s::text[], %(digests)s::bytea[], %(sealed)s::bytea[], %(blind)s::bytea[])
+FROM unnest(%(keys)b::bytea[], %(kinds)s::text[], %(digests)b::bytea[], %(sealed)b::bytea[], %(blind)b::bytea[])
     AS page (document_key, kind, digest, sealed, blind)
 ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
 SET part_key = excluded.part_key, kind = excluded.kind, digest = excluded.digest, sealed = excluded.sealed,
@@ -39,13 +39,13 @@ SET part_key = excluded.part_key, kind = excluded.kind, digest = excluded.digest
 -- Adds the lookup rows of saved documents.
 INSERT INTO crm_sync.blind_index (workspace_id, value, connection_id, stream, document_key)
 SELECT %(workspace)s, entry.value, %(connection)s, %(stream)s, entry.document_key
-FROM unnest(%(values)s::bytea[], %(keys)s::bytea[]) AS entry (value, document_key)
+FROM unnest(%(values)b::bytea[], %(keys)b::bytea[]) AS entry (value, document_key)
 ON CONFLICT DO NOTHING;
 
 -- name: unindex_documents
 -- Takes away the lookup rows that a changed document no longer has.
 DELETE FROM crm_sync.blind_index b
-USING unnest(%(values)s::bytea[], %(keys)s::bytea[]) AS entry (value, document_key)
+USING unnest(%(values)b::bytea[], %(keys)b::bytea[]) AS entry (value, document_key)
 WHERE b.workspace_id = %(workspace)s AND b.value = entry.value AND b.connection_id = %(connection)s
   AND b.stream = %(stream)s AND b.document_key = entry.document_key;
 
@@ -54,7 +54,7 @@ WHERE b.workspace_id = %(workspace)s AND b.value = entry.value AND b.connection_
 WITH gone AS (
     DELETE FROM crm_sync.document d
     WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
-      AND d.document_key = ANY(%(keys)s)
+      AND d.document_key = ANY(%(keys)b::bytea[])
     RETURNING d.document_key, d.blind
 ), unindexed AS (
     DELETE FROM crm_sync.blind_index b
@@ -68,7 +68,7 @@ SELECT document_key FROM gone ORDER BY document_key;
 -- Notes what a full pass saw and found unchanged.
 INSERT INTO crm_sync.pass_seen (workspace_id, connection_id, stream, part_key, pass_id, document_key)
 SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, %(pass)s, seen.document_key
-FROM unnest(%(keys)s::bytea[]) AS seen (document_key)
+FROM unnest(%(keys)b::bytea[]) AS seen (document_key)
 ON CONFLICT DO NOTHING;
 
 -- name: unseen
@@ -97,7 +97,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 -- Sets records aside; seen again, they count up.
 INSERT INTO crm_sync.quarantine AS q (workspace_id, connection_id, stream, part_key, document_key, reason, detail)
 SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, page.document_key, page.reason, page.detail
-FROM unnest(%(keys)s::bytea[], %(reasons)s::text[], %(details)s::text[]) AS page (document_key, reason, detail)
+FROM unnest(%(keys)b::bytea[], %(reasons)s::text[], %(details)s::text[]) AS page (document_key, reason, detail)
 ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
 SET reason = excluded.reason, detail = excluded.detail, last_at = now(), times = q.times + 1;
 
@@ -105,4 +105,4 @@ SET reason = excluded.reason, detail = excluded.detail, last_at = now(), times =
 -- A record that can be taken again leaves the quarantine.
 DELETE FROM crm_sync.quarantine
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
-  AND document_key = ANY(%(keys)s);
+  AND document_key = ANY(%(keys)b::bytea[]);

@@ -10,5 +10,5 @@ WITH head AS (
 INSERT INTO crm_sync.feed_entry (workspace_id, position, event, connection_id, stream, document_key, details)
 SELECT %(workspace)s, head.position - %(count)s + entry.n, entry.event, %(connection)s, %(stream)s, entry.document_key,
        entry.details::jsonb
-FROM head, unnest(%(events)s::text[], %(keys)s::bytea[], %(details)s::text[])
+FROM head, unnest(%(events)s::text[], %(keys)b::bytea[], %(details)s::text[])
     WITH ORDINALITY AS entry (event, document_key, details, n);

@@ -104,7 +104,7 @@ RETURNING h.hold_id;
 -- Returns how many are new in the hold.
 WITH added AS (
     INSERT INTO crm_sync.deletion_hold_item (workspace_id, hold_id, document_key)
-    SELECT %(workspace)s, %(hold)s, item.document_key FROM unnest(%(keys)s::bytea[]) AS item (document_key)
+    SELECT %(workspace)s, %(hold)s, item.document_key FROM unnest(%(keys)b::bytea[]) AS item (document_key)
     ON CONFLICT DO NOTHING
     RETURNING 1
 )
@@ -113,7 +113,7 @@ SELECT count(*) AS added FROM added;
 -- name: release_items
 -- A record that shows itself again is no longer to be deleted.
 DELETE FROM crm_sync.deletion_hold_item
-WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s AND document_key = ANY(%(keys)s);
+WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s AND document_key = ANY(%(keys)b::bytea[]);
 
 -- name: lock_hold
 SELECT hold_id, connection_id, stream, part_key, state, applies_at
@@ -128,13 +128,13 @@ ORDER BY document_key LIMIT %(limit)s;
 
 -- name: drop_items
 DELETE FROM crm_sync.deletion_hold_item
-WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s AND document_key = ANY(%(keys)s);
+WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s AND document_key = ANY(%(keys)b::bytea[]);
 
 -- name: keep_documents
 -- A person said that these stay: later sweeps leave them alone.
 UPDATE crm_sync.document SET pass_id = -1
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
-  AND document_key = ANY(%(keys)s);
+  AND document_key = ANY(%(keys)b::bytea[]);
 
 -- name: close_hold
 UPDATE crm_sync.deletion_hold SET state = %(state)s, decided_at = now(), decided_by = %(by)s
