@@ -95,9 +95,9 @@ def place(*, workers: int = 1, threads: int = 4, **world: float) -> Iterator[Pla
             log = (folder / "processes.log").open("w", encoding="utf-8")
             supervisor = Supervisor(opened.variables(), lambda name, line: print(name, line, file=log, flush=True))
             try:
-                supervisor.add("scheduler", "-m", "scheduler", "--with-parent")
+                supervisor.add("scheduler", "-m", "scheduler", "--with-parent", str(os.getpid()))
                 children = [
-                    supervisor.add(f"worker {n}", "-m", "worker", "--threads", str(threads), "--with-parent")
+                    supervisor.add(f"worker {n}", "-m", "worker", "--threads", str(threads), "--with-parent", str(os.getpid()))
                     for n in range(workers)
                 ]
                 ready = Place(opened, simulator, supervisor, children)
