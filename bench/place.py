@@ -97,7 +97,9 @@ def place(*, workers: int = 1, threads: int = 4, **world: float) -> Iterator[Pla
             try:
                 supervisor.add("scheduler", "-m", "scheduler", "--with-parent", str(os.getpid()))
                 children = [
-                    supervisor.add(f"worker {n}", "-m", "worker", "--threads", str(threads), "--with-parent", str(os.getpid()))
+                    supervisor.add(
+                        f"worker {n}", "-m", "worker", "--threads", str(threads), "--with-parent", str(os.getpid())
+                    )
                     for n in range(workers)
                 ]
                 ready = Place(opened, simulator, supervisor, children)

@@ -84,7 +84,7 @@ def connectors_page() -> str:
 def commands_page() -> str:
     """Every command with its options."""
     lines = [HEAD, "# Commands\n"]
-    for path, command in _commands(typer.main.get_command(app), ("crm-sync",)):
+    for path, command in every_command(typer.main.get_command(app), ("crm-sync",)):
         lines += [f"## `{' '.join(path)}`\n", inspect.cleandoc(command.help or ""), ""]
         rows = [_option(option) for option in command.params if "--help" not in option.opts]
         if rows:
@@ -100,10 +100,11 @@ def _option(option: Any) -> str:
     return f"| {names} | {about} |"
 
 
-def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def every_command(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each command beneath a command, with the words that call it."""
     if hasattr(command, "commands"):
         for name, inner in command.commands.items():
-            yield from _commands(inner, (*path, name))
+            yield from every_command(inner, (*path, name))
     else:
         yield path, command
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,10 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def variables(simulator: Simulator) -> dict[str, str]:
     """The environment of somebody who develops against the simulator."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        redirect = f"http://localhost:{probe.getsockname()[1]}/callback"
+    simulator.control("oauth", {"register_redirects": [redirect]})
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {
         **kept,
@@ -42,6 +48,7 @@ def variables(simulator: Simulator) -> dict[str, str]:
         "COLUMNS": "200",
         "CRM_SYNC_PROVIDER_ROUTE": simulator.url,
         "CRM_SYNC_QUOTA_SCALE": "10000",
+        "CRM_SYNC_REDIRECT_URI": redirect,
         "CRM_SYNC_GOOGLE_CLIENT_ID": simulator.facts["client_id"],
         "CRM_SYNC_GOOGLE_CLIENT_SECRET": simulator.facts["client_secret"],
         "CRM_SYNC_LEASE_S": "5",
@@ -139,6 +146,32 @@ def test_every_command_speaks_json_and_to_people(run: Run, connection: str, argu
     spoken = run(*arguments)
     assert spoken.returncode == 0
     assert spoken.stdout or spoken.stderr
+
+
+def test_a_person_is_shown_the_consent_page_and_waited_for(
+    up: object, place: Path, variables: dict[str, str], simulator: Simulator
+) -> None:
+    del up
+    asked = ["connect", "gmail", "-w", "acme", "--purposes", "contacts", "--policy-version", "1", "--agreed-by", "u1"]
+    mine = {"COLUMNS": "40", "CRM_SYNC_REDIRECT_URI": "http://localhost:1/not/the/workers", "BROWSER": "true %s"}
+    process = subprocess.Popen(
+        [*COMMAND, *asked, "--json"],
+        cwd=place, env={**variables, **mine},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        try:
+            assert process.stderr is not None
+            shown = next(line.strip() for line in process.stderr if line.strip().startswith("http"))
+            back = simulator.consent(shown, simulator.facts["accounts"][2])
+            assert back.startswith(variables["CRM_SYNC_REDIRECT_URI"])
+            with urllib.request.urlopen(back) as page:
+                assert page.status == 200
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert json.loads(out)["streams"]["contacts"] == "active"
 
 
 REFUSED = {

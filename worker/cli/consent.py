@@ -5,13 +5,14 @@ For the simulator it can also give the consent itself, by its control door; ther
 
 import json
 import threading
+import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from worker.client import Client
@@ -72,7 +73,9 @@ def connect_account(
     if without_browser:
         back = _consent_at_simulator(str(settings.provider_route), url, account, scopes)
     else:
-        back = _consent_in_browser(settings.redirect_uri, url, say, timeout_s)
+        # The worker's setting holds, whatever this process has: the provider sends the person to what the page names.
+        redirect_uri = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+        back = _consent_in_browser(redirect_uri, url, say, timeout_s)
     finished = crm.wait(crm.connect_complete(back), timedelta(seconds=_START_S * 2))
     _require(finished)
     return dict(finished.outcome or {})
@@ -100,6 +103,10 @@ def _consent_at_simulator(route: str, url: str, account: str | None, scopes: Seq
     try:
         with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - likewise
             return str(json.load(reply)["redirect_url"])
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(2_000).decode("utf-8", "replace")
+        raise NotConnected(f"The simulator's consent page refused: {said}") from None
     except OSError as error:
         raise Unavailable(f"The simulator at {route} did not consent ({type(error).__name__}). Does it run?") from None
 
@@ -109,7 +116,7 @@ def _consent_in_browser(redirect_uri: str, url: str, say: Say, timeout_s: float)
     if place.hostname not in LOOPBACK or place.scheme != "http":
         raise BadRequest(
             f"The redirect address {redirect_uri} is not on this machine, so this command cannot wait there. Use the "
-            "CRM's own page with worker.client, or set CRM_SYNC_REDIRECT_URI to http://localhost:8765/callback."
+            "CRM's own page with worker.client, or give the workers CRM_SYNC_REDIRECT_URI=http://localhost:8765/callback."
         )
     came: list[str] = []
     arrived = threading.Event()
@@ -136,7 +143,7 @@ def _consent_in_browser(redirect_uri: str, url: str, say: Say, timeout_s: float)
     except OSError as error:
         raise Unavailable(
             f"Nothing can listen at {redirect_uri} ({error.strerror}). Is another connect running? End it, or set "
-            "CRM_SYNC_REDIRECT_URI to another port that is registered with the provider."
+            "the workers' CRM_SYNC_REDIRECT_URI to another port that is registered with the provider."
         ) from None
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
