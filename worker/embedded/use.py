@@ -274,7 +274,8 @@ def _read(place: Folder) -> tuple[State | None, Identity | None]:
 def _is_used(place: Folder) -> bool:
     lock = open_lock(place.users_lock)
     try:
-        return not try_lock(lock, shared=False)
+        # A keeper that is leaving holds the lock alone, and so does whoever looks at this moment: nobody uses it then.
+        return not try_lock(lock, shared=False) and try_lock(lock, shared=True)
     finally:
         os.close(lock)
 
