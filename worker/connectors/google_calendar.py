@@ -33,10 +33,11 @@ from worker.transport.json_reply import read_json
 from worker.transport.ports import Cost
 from worker.transport.replies import Reply
 
-SCOPES: Final = (
-    "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
-    "https://www.googleapis.com/auth/calendar.events.readonly",
-)
+SCOPE_REASONS: Final = {
+    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": "to know which calendars there are",
+    "https://www.googleapis.com/auth/calendar.events.readonly": "to read their events; nothing can be changed with it",
+}
+SCOPES: Final = tuple(SCOPE_REASONS)
 HOSTS: Final = frozenset({"www.googleapis.com"})
 BUDGETS: Final = (google_api.CALENDAR_USER, google_api.CALENDAR_PROJECT)
 COSTS: Final = tuple(Cost(budget.name) for budget in BUDGETS)
