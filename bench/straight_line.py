@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from bench.place import Place
+from worker.app import spare_collections
 from worker.connectors import google_contacts
 from worker.records import identifiers_of, normal_form
 from worker.settings import Role
@@ -24,6 +25,7 @@ from worker.vault.keys import KeyStore
 
 def run(there: Place, account: str) -> dict[str, float]:
     """Sync an account's contacts; how many, and in how many seconds."""
+    spare_collections()
     settings = there.opened.settings
     workspace, connection = f"line-{uuid4().hex[:8]}", uuid4()
     there.client(workspace).close()

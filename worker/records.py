@@ -4,12 +4,14 @@ A record's body is a frozen msgspec struct. Its normal form is the body's JSON w
 seals that, and recognises an unchanged record by an HMAC over it. Everything here is plain data: no module
 of this file reads, writes or decides.
 
+What stands for one record is a struct that the garbage collector need not look through, since a page has thousands.
+
 Keys are the provider's own ids as text. They may be personal (a calendar's id is an address), so the store
 only ever sees HMACs of them.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a field is named `date`
 from datetime import datetime
 from enum import StrEnum
@@ -36,7 +38,7 @@ class Kind(StrEnum):
     EVENT = "event"
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The parent of all normal forms."""
 
 
@@ -188,8 +190,7 @@ class Event(Body, frozen=True):
     updated_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One synced thing. `previous_keys` are older ids under which the provider showed the same thing."""
 
     key: str
@@ -198,8 +199,7 @@ class Record:
     previous_keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """A record that could not be taken: set aside and counted. `reason` is an error's slug; never content."""
 
     key: str
@@ -251,13 +251,12 @@ class IdentifierKind(StrEnum):
     PHONE = "phone"
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(msgspec.Struct, frozen=True, gc=False):
     """An address or a number found in a record; `canonical` is the provider's E.164 form, where given."""
 
     kind: IdentifierKind
     value: str
-    canonical: str = field(default="")
+    canonical: str = ""
 
 
 def identifiers_of(body: Body) -> Iterator[Identifier]:

@@ -177,21 +177,31 @@ class Services:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._built: dict[str, Any] = {}
+        self._built: dict[tuple[str, ...], Any] = {}
 
-    def of(self, name: str, version: str) -> Any:
-        """The service, such as `("people", "v1")`. Its requests are executed with an HTTP object of the session."""
+    def of(self, name: str, version: str, *collections: str) -> Any:
+        """The service, such as `("people", "v1")`, or a collection within it, such as `… "people", "connections")`.
+
+        The client makes a collection anew, with all its methods and their documentation, each time that it is asked
+        for one; so it is asked once. Requests are executed with an HTTP object of the session.
+        """
         with self._lock:
-            if name not in self._built:
+            return self._of((name, version, *collections))
+
+    def _of(self, path: tuple[str, ...]) -> Any:
+        if path not in self._built:
+            if len(path) > 2:
+                self._built[path] = getattr(self._of(path[:-1]), path[-1])()
+            else:
                 # Imported here, since they cost 30 MiB and a third of a second that other workers need not carry.
                 from googleapiclient.discovery import build  # noqa: PLC0415
 
                 from worker.transport.google_http import RawModel  # noqa: PLC0415
 
-                self._built[name] = build(
-                    name, version, http=_NoLine(), model=RawModel(), static_discovery=True, cache_discovery=False
+                self._built[path] = build(
+                    *path, http=_NoLine(), model=RawModel(), static_discovery=True, cache_discovery=False
                 )
-            return self._built[name]
+        return self._built[path]
 
 
 class _NoLine:

@@ -134,12 +134,13 @@ def parts(session: Session) -> Iterator[Part]:
         Transient: Google listed none, though each account has one; to believe it would delete all events.
         BadRecord: one of the list has no id. To leave it out would delete its events.
     """
+    calendars = google_api.SERVICES.of("calendar", "v3", "calendarList")
     tokens = google_api.PageTokens()
     token = ""
     count = 0
     while True:
         arguments = {"pageToken": token} if token else {}
-        request = _calendar().calendarList().list(maxResults=CALENDARS_PAGE_SIZE, minAccessRole="reader", **arguments)
+        request = calendars.list(maxResults=CALENDARS_PAGE_SIZE, minAccessRole="reader", **arguments)
         body: bytes = request.execute(http=session.http.google_http(costs=COSTS, classify=google_api.classify))
         listed = read_json(body, _Calendars)
         for raw in listed.items:
@@ -327,16 +328,12 @@ def _id_of(raw: msgspec.Raw, number: int) -> str:
 def _ask(session: Session, calendar_id: str, place: _Cursor) -> bytes:
     names = (("pageToken", place.page), ("syncToken", place.sync))
     arguments = {name: token for name, token in names if token}
-    request = (
-        _calendar()
-        .events()
-        .list(
-            calendarId=calendar_id,
-            maxResults=PAGE_SIZE,
-            singleEvents=False,
-            eventTypes=list(EVENT_TYPES),
-            **arguments,
-        )
+    request = google_api.SERVICES.of("calendar", "v3", "events").list(
+        calendarId=calendar_id,
+        maxResults=PAGE_SIZE,
+        singleEvents=False,
+        eventTypes=list(EVENT_TYPES),
+        **arguments,
     )
 
     def judge(reply: Reply) -> CrmSyncError | None:
@@ -347,7 +344,3 @@ def _ask(session: Session, calendar_id: str, place: _Cursor) -> bytes:
 
     body: bytes = request.execute(http=session.http.google_http(costs=COSTS, classify=judge))
     return body
-
-
-def _calendar() -> Any:
-    return google_api.SERVICES.of("calendar", "v3")

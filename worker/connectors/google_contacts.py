@@ -256,21 +256,17 @@ def _read_cursor(cursor: bytes | None) -> _Cursor:
 
 
 def _ask(session: Session, place: _Cursor) -> bytes:
-    service = google_api.SERVICES.of("people", "v1")
+    connections = google_api.SERVICES.of("people", "v1", "people", "connections")
     arguments = {"pageToken": place.page} if place.page else {}
     if place.sync:
         arguments["syncToken"] = place.sync
-    request = (
-        service.people()
-        .connections()
-        .list(
-            resourceName="people/me",
-            personFields=PERSON_FIELDS,
-            pageSize=PAGE_SIZE,
-            requestSyncToken=True,
-            sources=SOURCES,
-            **arguments,
-        )
+    request = connections.list(
+        resourceName="people/me",
+        personFields=PERSON_FIELDS,
+        pageSize=PAGE_SIZE,
+        requestSyncToken=True,
+        sources=SOURCES,
+        **arguments,
     )
 
     def judge(reply: Reply) -> CrmSyncError | None:
@@ -319,8 +315,7 @@ def _is_cut(person: _Person) -> bool:
 
 def _whole(session: Session, person: _Person) -> _Person:
     """The same contact with all its addresses and numbers; as it was listed, if it has gone meanwhile."""
-    service = google_api.SERVICES.of("people", "v1")
-    request = service.people().get(
+    request = google_api.SERVICES.of("people", "v1", "people").get(
         resourceName=person.resource_name, personFields="emailAddresses,phoneNumbers", sources=SOURCES
     )
     http = session.http.google_http(costs=COST, classify=google_api.classify)

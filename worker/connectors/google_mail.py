@@ -223,7 +223,7 @@ def _list(
     session: Session, place: _Cursor, tokens: google_api.PageTokens, *, query: str, size: int
 ) -> tuple[list[str], _Cursor]:
     arguments = {name: text for name, text in (("q", query), ("pageToken", place.page)) if text}
-    request = _users().messages().list(userId="me", maxResults=size, includeSpamTrash=False, **arguments)
+    request = _users("messages").list(userId="me", maxResults=size, includeSpamTrash=False, **arguments)
     listed = read_json(_ask(session, UNITS_LIST, request, stale=bool(place.page)), _Listed)
     token = tokens.next(listed.next_page_token)
     return (
@@ -234,10 +234,8 @@ def _list(
 
 def _follow_history(session: Session, place: _Cursor, tokens: google_api.PageTokens) -> tuple[Page, _Cursor]:
     arguments = {"pageToken": place.page} if place.page else {}
-    request = (
-        _users()
-        .history()
-        .list(userId="me", startHistoryId=place.history, maxResults=500, historyTypes=list(HISTORY_TYPES), **arguments)
+    request = _users("history").list(
+        userId="me", startHistoryId=place.history, maxResults=500, historyTypes=list(HISTORY_TYPES), **arguments
     )
     told = read_json(_ask(session, UNITS_HISTORY, request, stale=True), _History)
     token = tokens.next(told.next_page_token)
@@ -390,5 +388,5 @@ def _costs(units: int) -> tuple[Cost, ...]:
     return tuple(Cost(budget.name, units) for budget in BUDGETS)
 
 
-def _users() -> Any:
-    return google_api.SERVICES.of("gmail", "v1").users()
+def _users(*collections: str) -> Any:
+    return google_api.SERVICES.of("gmail", "v1", "users", *collections)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
+
 from worker.store.database import Connection
 from worker.store.queries import load
 
@@ -28,8 +30,7 @@ class StreamPlace:
         return {"workspace": self.workspace, "connection": self.connection, "stream": self.stream}
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, gc=False):
     """What we hold under a key: enough to see whether it changed. `blind` is its lookup values, 16 bytes each."""
 
     digest: bytes
@@ -37,8 +38,7 @@ class Held:
     pass_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class SealedDocument:
+class SealedDocument(msgspec.Struct, frozen=True, gc=False):
     """A document ready to be written."""
 
     document_key: bytes

@@ -7,10 +7,11 @@ data; a reader opens the record itself, if it is still there. It does not read t
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from worker.store.database import Connection
 from worker.store.queries import load
@@ -45,8 +46,7 @@ class Event(StrEnum):
     """A hold was approved, rejected or applied after its time: `details.hold_id`, `details.decision`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One thing to announce. `details` holds codes and numbers only."""
 
     event: Event

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from worker.connectors.contract import Stream
 from worker.records import Kind
 from worker.store.documents import Held
@@ -20,8 +22,7 @@ HOLD_FLOOR = 50
 """… and more than fifty records must be about to go before a run's deletions are held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True, gc=False):
     """A record of a page, with its keys already turned into HMACs and its normal form encoded."""
 
     key: bytes
@@ -32,8 +33,7 @@ class Arrived:
     previous: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Save:
+class Save(msgspec.Struct, frozen=True, gc=False):
     """A record to write. `moved_from` are the keys under which we hold the same thing until now."""
 
     record: Arrived

@@ -26,6 +26,7 @@ _MAC_BYTES = 15
 _FEWEST_DIGITS = 3
 """Fewer digits name nobody, and would join strangers."""
 _E164 = re.compile(r"^\+[1-9][0-9]{4,14}$")
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _EXTENSION = re.compile(r"(?<=\d)\s*(?:;ext=|;|,|#|ext\.?|x).*$", re.IGNORECASE | re.DOTALL)
 
 
@@ -88,6 +89,8 @@ def normal_phone(text: str, default_region: str) -> str:
 
 def plain_digits(text: str) -> str:
     """The digits of a number, of any script, as 0 to 9; an extension behind them is left out."""
+    if text.isascii():
+        return _NO_DIGITS.sub("", _EXTENSION.sub("", text))
     shown = "".join(
         str(unicodedata.decimal(character)) if character.isdecimal() else character
         for character in unicodedata.normalize("NFKC", text)
