@@ -8,8 +8,10 @@ import time
 from simulator.clock import DAY_S, Clock
 from simulator.options import Options
 from simulator.world import words
+from simulator.world.calendar_lists import CalendarHall, CalendarList
 from simulator.world.contacts import AddressBook
 from simulator.world.dice import Dice
+from simulator.world.events import Owner
 
 _OTHERS_LIMIT = 400
 
@@ -17,7 +19,7 @@ _OTHERS_LIMIT = 400
 class Account:
     """A person's account. Its parts come to life when they are first asked for."""
 
-    def __init__(self, number: int, options: Options, epoch: float) -> None:
+    def __init__(self, number: int, options: Options, epoch: float, hall: CalendarHall) -> None:
         dice = Dice(options.seed, 3, number)
         given_names, family_names = (
             (words.GIVEN_EN, words.FAMILY_EN),
@@ -33,6 +35,7 @@ class Account:
         self.dropped = False
         self._options = options
         self._epoch = epoch
+        self._hall = hall
         self._contacts: AddressBook | None = None
         self._others: AddressBook | None = None
 
@@ -56,6 +59,11 @@ class Account:
             self._others = AddressBook(self._options.seed, 1_000 + self.number, size, self._epoch)
         return self._others
 
+    @property
+    def calendars(self) -> CalendarList:
+        """The calendars that the account's owner sees; some are other people's."""
+        return self._hall.list_of(self.number)
+
 
 class World:
     """All accounts. `epoch` is the time from which dates are counted: the last midnight UTC unless it was given."""
@@ -64,7 +72,9 @@ class World:
         self.clock = clock
         self.seed = options.seed
         self.epoch = options.epoch if options.epoch is not None else time.time() // DAY_S * DAY_S
-        self.accounts = [Account(number, options, self.epoch) for number in range(options.accounts)]
+        self._options = options
+        self._hall = CalendarHall(options, self.epoch, self._owner)
+        self.accounts = [Account(number, options, self.epoch, self._hall) for number in range(options.accounts)]
 
     def account(self, email: str | None) -> Account:
         """Return the account with this address or subject id, the first one when none is named.
@@ -77,3 +87,9 @@ class World:
             if email in (account.email, account.sub):
                 return account
         raise KeyError(email)
+
+    def _owner(self, number: int) -> Owner:
+        """Return who owns the calendars of an account, which need not be one to log in to."""
+        there = number < len(self.accounts)
+        account = self.accounts[number] if there else Account(number, self._options, self.epoch, self._hall)
+        return Owner(number, account.email, account.display_name, account.locale)
