@@ -1,0 +1,279 @@
+"""The acts of the demonstration, in their order; each says what it showed, and raises if it does not hold."""
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from worker.cli.connecting import show_streams
+from worker.cli.consent import connect_account
+from worker.cli.demo_stage import NotHeldError, Provider, Step, require
+from worker.cli.demo_tables import script_of, some_contacts, some_mails
+from worker.cli.environment import Environment
+from worker.cli.speech import Speech
+from worker.cli.supervise import Child, Supervisor
+from worker.cli.waiting import wait_for, wait_for_all
+from worker.client import Client, Record
+from worker.connectors import registry
+from worker.errors import KeyShredded
+from worker.records import Contact, Message
+from worker.settings import Role
+from worker.vault.keyring import Keyring
+from worker.vault.keys import KeyStore
+
+TENANTS: Final = ("paper-moon", "river-books")
+_PATIENCE_S: Final = 90.0
+
+
+class Demo:
+    """The stage: what runs, and what was shown so far."""
+
+    def __init__(self, speech: Speech, opened: Environment, provider: Provider, supervisor: Supervisor) -> None:
+        self.speech, self.opened, self.provider, self.supervisor = speech, opened, provider, supervisor
+        self.steps: list[Step] = []
+        self.accounts: list[str] = provider.facts["accounts"]
+        self.purposes = [purpose.value for purpose in registry.load("gmail").facts.purposes]
+        self.connections: dict[str, UUID] = {}
+        self.workers: list[Child] = []
+
+    @contextmanager
+    def step(self, name: str, told: str) -> Iterator[dict[str, Any]]:
+        """One step: it held unless something in it raised."""
+        self.speech.say(f"\n● {told}", "bold cyan")
+        step = Step(name)
+        self.steps.append(step)
+        started_s = time.monotonic()
+        try:
+            yield step.shown
+            step.held = True
+        finally:
+            step.took_s = round(time.monotonic() - started_s, 2)
+        if not self.speech.as_json:
+            self.speech.say("  " + ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in step.shown.items()))
+            self.speech.say(f"  ✓ {name} ({step.took_s:.1f} s)", "green")
+
+    def client(self, tenant: str) -> Client:
+        """The CRM's side of a tenant."""
+        return self.opened.client(tenant, actor="demo", reason="a demonstration")
+
+    def await_workers(self) -> None:
+        """Wait until both workers beat; the CRM can seal to the intake key then."""
+        give_up_s = time.monotonic() + _PATIENCE_S
+        with self.opened.database(Role.WORKER) as database:
+            while True:
+                with database.session() as session:
+                    row = session.execute(
+                        "SELECT (SELECT count(*) FROM crm_sync.process) AS processes, "
+                        "(SELECT count(*) FROM crm_sync.intake) AS keys"
+                    ).fetchone()
+                if row is not None and row["processes"] == len(self.workers) and row["keys"]:
+                    return
+                require(time.monotonic() < give_up_s, "the workers did not start")
+                self.supervisor.tend()
+                time.sleep(0.05)
+
+    def connect(self) -> None:
+        """Two tenants connect an account each."""
+        with self.step(
+            "connected", "Two tenants connect a Google account each: consent page, PKCE, code, vault"
+        ) as shown:
+            for tenant, account in zip(TENANTS, self.accounts, strict=False):
+                with self.client(tenant) as crm:
+                    crm.register_workspace("TH")
+                    outcome = connect_account(
+                        self.opened.settings,
+                        crm,
+                        self.speech.say,
+                        provider="gmail",
+                        purposes=self.purposes,
+                        policy_version="2026-11",
+                        agreed_by="user:1",
+                        account=account,
+                        without_browser=True,
+                    )
+                self.connections[tenant] = UUID(outcome["connection_id"])
+                shown[tenant] = ", ".join(f"{name} {state}" for name, state in outcome["streams"].items())
+
+    def sync(self) -> None:
+        """Everything comes in, and equals what the provider holds."""
+        with self.step("synced", "Everything comes in; each page is one transaction") as shown:
+            for tenant, account in zip(TENANTS, self.accounts, strict=False):
+                with self.client(tenant) as crm:
+                    jobs = crm.sync(self.connections[tenant])
+                    done = wait_for_all(self.speech, crm, jobs, _PATIENCE_S)
+                    require(all(job.succeeded for job in done), "a sync job did not succeed")
+                    held = {item.stream: sum(item.held.values()) for item in crm.streams(self.connections[tenant])}
+                truth = len(self.provider.truth(account, "contacts"))
+                require(held["contacts"] == truth, f"{tenant} holds {held['contacts']} contacts of {truth}")
+                shown[tenant] = held
+
+    def look(self) -> None:
+        """What came in, opened by name and written into the audit log."""
+        with self.step("looked", "What came in, opened through the CRM's door; each opening is written down") as shown:
+            with self.client(TENANTS[0]) as crm:
+                if not self.speech.as_json:
+                    show_streams(self.speech, crm.streams())
+                records = self._records(crm)
+                people = [record.body for record in records if isinstance(record.body, Contact)]
+                mails = [record.body for record in records if isinstance(record.body, Message)]
+                scripts = Counter(script_of(person.display_name) for person in people)
+                found = next(person for person in people if person.emails and person.display_name)
+                again = crm.search(email=found.emails[0].value)
+                require(any(hit.body == found for hit in again), "a contact was not found by its address")
+            if not self.speech.as_json:
+                self.speech.table("Some contacts", ["name", "email", "phone"], some_contacts(people))
+                if mails:
+                    self.speech.table("Some mails", ["script", "from", "subject", "text"], some_mails(mails))
+            if mails:
+                written = {script_of(mail.subject + mail.text) for mail in mails}
+                require({"Thai", "Arabic"} <= written, f"mails came in {sorted(written)} only")
+            shown["contacts by script"] = dict(scripts)
+            shown["found by e-mail"] = len(again)
+
+    def change(self) -> None:
+        """Just the change arrives."""
+        with self.step("changed", "The world changes a little; just the change arrives") as shown:
+            account, tenant = self.accounts[0], TENANTS[0]
+            with self.client(tenant) as crm:
+                before = crm.feed_head()
+                self.provider.edit(
+                    account,
+                    {"do": "add_contact", "fields": {"given_name": "Nova", "family_name": "Arrival"}},
+                    {"do": "change_contact", "id": "#7", "fields": {"given_name": "Renamed"}},
+                    {"do": "delete_contact", "id": "#9"},
+                )
+                wait_for_all(self.speech, crm, crm.sync(self.connections[tenant]), _PATIENCE_S)
+                news = [change for change in crm.feed(before) if change.stream == "contacts"]
+            seen = Counter(change.event for change in news)
+            if not self.speech.as_json:
+                rows = [{"position": each.position, "event": each.event, "key": (each.key or "")[:12]} for each in news]
+                self.speech.table("The feed", ["position", "event", "key"], rows)
+            require(seen == {"record.saved": 2, "record.deleted": 1}, f"the feed told {dict(seen)}")
+            shown["feed entries"] = dict(seen)
+
+    def kill(self) -> None:
+        """A worker is killed in the middle of a full pass; nothing is lost or doubled."""
+        with self.step("killed", "A worker is killed (kill -9) in the middle of a full pass") as shown:
+            account, tenant = self.accounts[0], TENANTS[0]
+            self.provider.control("faults", {"match": {"path": "connections", "times": 0}, "action": {"delay_s": 1.0}})
+            with self.client(tenant) as crm:
+                job_id = crm.sync(self.connections[tenant], "contacts", full=True)[0]
+                owner = self._owner_after_a_page(tenant, job_id)
+                victim = next(child for child in self.workers if child.pid == owner)
+                os.kill(owner, signal.SIGKILL)
+                self.speech.say(f"  killed {victim.name} (pid {owner}) after its first page")
+                self.provider.control("faults", method="DELETE")
+                self._tend_until(lambda: crm.job(job_id).finished)
+                job = wait_for(self.speech, crm, job_id, _PATIENCE_S)
+                held = sum(next(s for s in crm.streams() if s.stream == "contacts").held.values())
+            truth = len(self.provider.truth(account, "contacts"))
+            require(held == truth, f"{held} contacts are held, {truth} are there")
+            notes = job.outcome or {}
+            require(notes.get("saved") == 0, "the pass after the kill wrote records that had not changed")
+            shown.update(held=held, at_the_provider=truth, unchanged=notes.get("unchanged"), starts=victim.starts)
+
+    def disconnect(self) -> None:
+        """One tenant leaves, and it is proven."""
+        with self.step("disconnected", "One tenant disconnects and has its data deleted; here is the proof") as shown:
+            tenant, other = TENANTS[0], TENANTS[1]
+            connection = self.connections[tenant]
+            row = self._a_sealed_row(tenant)
+            keys = self._key_store()
+            keys.records(tenant, connection).open("document.body", row["document_key"], row["sealed"])
+            with self.client(tenant) as crm:
+                job = wait_for(self.speech, crm, crm.disconnect(connection, delete_data=True), _PATIENCE_S)
+                outcome = job.outcome or {}
+                last = int(self.provider.control("requests")["last"])
+                wait_for(self.speech, crm, int(outcome["purge_job_id"]), _PATIENCE_S)
+                receipts = crm.receipts(connection)
+            with self.client(other) as crm:
+                wait_for_all(self.speech, crm, crm.sync(self.connections[other]), _PATIENCE_S)
+            after = [
+                each
+                for each in self.provider.control("requests", since=last)["requests"]
+                if self.accounts[0] in json.dumps(each, ensure_ascii=False)
+            ]
+            require(not after, f"{len(after)} requests were made for the account after its receipt")
+            require(outcome["revoked_at_provider"] == "yes", "the grant was not revoked at the provider")
+            require(self._opens_no_more(keys, tenant, connection, row), "a sealed row still opens")
+            left, wrapped = self._what_is_left(tenant, connection)
+            require(left == 0, f"{left} documents are left")
+            require(wrapped == 0, f"{wrapped} keys are left")
+            shown.update(
+                requests_after_the_receipt=len(after),
+                documents_left=left,
+                keys_left=wrapped,
+                a_kept_copy_of_a_sealed_row="does not open",
+                the_other_tenant="goes on",
+                receipts=[f"{receipt.kind} {receipt.body['confirmation_code']}" for receipt in receipts],
+            )
+
+    def _records(self, crm: Client) -> list[Record]:
+        records: dict[str, Record] = {}
+        position = 0
+        while changes := crm.feed(position, 2_000):
+            position = changes[-1].position
+            records.update({change.key: change.record for change in changes if change.key and change.record})
+        return list(records.values())
+
+    def _owner_after_a_page(self, tenant: str, job_id: int) -> int:
+        """The pid of the worker that has committed a page of the job and reads on."""
+        give_up_s = time.monotonic() + _PATIENCE_S
+        with self.opened.database(Role.WORKER) as database:
+            while time.monotonic() < give_up_s:
+                with database.transaction(tenant) as tx:
+                    row = tx.execute(
+                        "SELECT p.pid, (j.progress->>'pages')::int AS pages FROM crm_sync.job j "
+                        "JOIN crm_sync.process p ON p.process_id = j.lease_owner "
+                        "WHERE j.workspace_id = %s AND j.job_id = %s AND j.state = 'running'",
+                        [tenant, job_id],
+                    ).fetchone()
+                if row is not None and (row["pages"] or 0) >= 1:
+                    return int(row["pid"])
+                time.sleep(0.02)
+        raise NotHeldError("no worker came to its first page")
+
+    def _tend_until(self, holds: Any) -> None:
+        give_up_s = time.monotonic() + _PATIENCE_S
+        while not holds():
+            require(time.monotonic() < give_up_s, "the job did not come to its end")
+            self.supervisor.tend()
+            time.sleep(0.1)
+
+    def _a_sealed_row(self, tenant: str) -> dict[str, Any]:
+        with self.opened.database(Role.CRM) as database, database.transaction(tenant) as tx:
+            row = tx.execute("SELECT document_key, sealed FROM crm_sync.document LIMIT 1").fetchone()
+        if row is None:
+            raise NotHeldError("nothing was synced")
+        return row
+
+    def _key_store(self) -> KeyStore:
+        keyring = Keyring.load(str(_text(self.opened.settings.records_keyring)), "records")
+        return KeyStore(self.opened.database(Role.WORKER), grant=None, records=keyring)
+
+    def _opens_no_more(self, keys: KeyStore, tenant: str, connection: UUID, row: dict[str, Any]) -> bool:
+        try:
+            keys.records(tenant, connection).open("document.body", row["document_key"], row["sealed"])
+        except KeyShredded:
+            return True
+        return False
+
+    def _what_is_left(self, tenant: str, connection: UUID) -> tuple[int, int]:
+        with self.opened.database(Role.WORKER) as database, database.transaction(tenant) as tx:
+            row = tx.execute(
+                "SELECT (SELECT count(*) FROM crm_sync.document WHERE connection_id = %(id)s) AS documents, "
+                "(SELECT count(*) FROM crm_sync.data_key WHERE connection_id = %(id)s AND wrapped IS NOT NULL) AS keys",
+                {"id": connection},
+            ).fetchone()
+        return (int(row["documents"]), int(row["keys"])) if row else (0, 0)
+
+
+def _text(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
