@@ -2,6 +2,7 @@
 
 It reads Postgres' frontend messages (protocol 3), counts the statements that pass (Execute and Query), and calls
 `at_statement(number, text)` before each is passed on. Raising `Cut` there closes the connection; the statement is lost.
+Raising `ReplyLost` passes it on and closes the connection once the server has carried it out: nobody knows then.
 """
 
 import contextlib
@@ -17,6 +18,10 @@ _SSL_REQUEST, _GSS_REQUEST = 80877103, 80877104
 
 class Cut(Exception):
     """The wire is to be cut here."""
+
+
+class ReplyLost(Exception):
+    """The statement is to be carried out, and its reply to be lost."""
 
 
 class PostgresProxy:
@@ -58,10 +63,11 @@ class PostgresProxy:
                 for opened in (client, server):
                     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [client, server]
-                self._start(self._forward, client, server)
-                self._start(_copy, server, client)
+                mute = threading.Event()
+                self._start(self._forward, client, server, mute)
+                self._start(_copy, server, client, mute)
 
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward(self, client: socket.socket, server: socket.socket, mute: threading.Event) -> None:
         reader = client.makefile("rb")
         try:
             while True:  # Requests for encryption come before the start-up message.
@@ -82,7 +88,10 @@ class PostgresProxy:
                     with self._lock:
                         number = self.statements
                         self.statements += 1
-                    self._at_statement(number, statement)
+                    try:
+                        self._at_statement(number, statement)
+                    except ReplyLost:
+                        mute.set()
                 server.sendall(kind + length + body)
         except (Cut, OSError, EOFError, ValueError):
             _close(client)
@@ -101,11 +110,19 @@ def _exactly(reader: object, count: int) -> bytes:
     return data
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def _copy(server: socket.socket, client: socket.socket, mute: threading.Event) -> None:
     with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    _close(target)
+        while data := server.recv(65536):
+            if not mute.is_set():
+                client.sendall(data)
+            elif data[-6:-1] == _READY:
+                break
+    _close(client)
+    _close(server)
+
+
+_READY = b"Z\0\0\0\5"
+"""What the server ends each answer with, but for the letter of the transaction's state."""
 
 
 def _close(opened: socket.socket) -> None:

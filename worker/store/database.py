@@ -28,13 +28,24 @@ _SESSION_OPTIONS = (
 _CALLER_MISTAKES = "CS"
 """First letters of the SQLSTATEs that `crm_sync.enqueue` raises for a caller's mistake."""
 
+_SERVERS_OWN = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    # psycopg files these under internal errors, but they say no more of a statement than the others do: a process
+    # that was frozen within a transaction, and a server that just became, or is not yet, the primary one.
+    pg.IdleInTransactionSessionTimeout,
+    pg.TransactionTimeout,
+    pg.ReadOnlySqlTransaction,
+)
+"""Errors that tell of the server and not of what it was asked."""
+
 
 class Database:
     """A pool of connections of one login. Threads share it; a forked child must make its own."""
 
-    def __init__(
-        self, url: str, *, max_size: int = 10, timeout_s: float = 10.0, name: str = "crm-sync", check: bool = True
-    ) -> None:
+    def __init__(self, url: str, *, max_size: int = 10, timeout_s: float = 10.0, name: str = "crm-sync") -> None:
+        self._max_size = max_size
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             connection_class=psycopg.Connection[Row],
@@ -51,8 +62,6 @@ class Database:
             max_lifetime=1800,
             timeout=timeout_s,
             reconnect_timeout=0,
-            check=ConnectionPool.check_connection if check else None,
-            reset=_forget_settings,
             open=False,
             name=name,
         )
@@ -73,20 +82,60 @@ class Database:
             Misconfigured: the schema or a privilege is missing.
             BadRequest: `crm_sync.enqueue` refused its arguments.
         """
-        with translated_errors():
-            self._pool.open()
-            with self._pool.connection() as connection, connection.transaction():
-                if workspace is not None:
-                    connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
+        with translated_errors(), self._borrowed(lambda connection: _begin(connection, workspace)) as connection:
+            try:
                 yield connection
+            except BaseException:
+                if not connection.closed:
+                    connection.rollback()
+                raise
+            connection.commit()
+
+    def ask(self, statement: LiteralString, arguments: Row, workspace: str | None = None) -> Cursor:
+        """Carry out one statement as a transaction of its own, in one exchange with the server.
+
+        Raises:
+            Unavailable, Misconfigured, BadRequest: as `transaction`.
+        """
+        answers: list[Cursor] = []
+
+        def carry_out(connection: Connection) -> None:
+            with connection.pipeline():
+                _begin(connection, workspace)
+                answers.append(connection.execute(statement, arguments))
+                connection.execute("COMMIT")
+
+        with translated_errors(), self._borrowed(carry_out):
+            return answers[-1]
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection in autocommit mode, for single statements without a tenant (a beat) and for LISTEN."""
-        with translated_errors():
-            self._pool.open()
-            with self._pool.connection() as connection:
-                yield connection
+        with translated_errors(), self._borrowed(_forget_settings) as connection:
+            yield connection
+
+    @contextmanager
+    def _borrowed(self, begin: Callable[[Connection], None]) -> Iterator[Connection]:
+        """A connection on which `begin` worked; one that died while it lay in the pool is dropped for another."""
+        self._pool.open()
+        connection = self._begun(begin)
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _begun(self, begin: Callable[[Connection], None]) -> Connection:
+        for last in (*repeat(False, self._max_size), True):
+            connection = self._pool.getconn()
+            try:
+                begin(connection)
+            except BaseException as error:
+                self._pool.putconn(connection)
+                if last or not (connection.closed and isinstance(error, psycopg.OperationalError)):
+                    raise
+            else:
+                return connection
+        raise AssertionError("unreachable")
 
     def close(self) -> None:
         """Close every connection."""
@@ -94,7 +143,16 @@ class Database:
 
 
 def _forget_settings(connection: Connection) -> None:
+    """Whatever the last borrower set for the session ends; that this is asked at all tells whether the line is dead."""
     connection.execute("RESET ALL")
+
+
+def _begin(connection: Connection, workspace: str | None) -> None:
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        _forget_settings(connection)
+        if workspace is not None:
+            connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
 
 
 @contextmanager
@@ -102,9 +160,7 @@ def translated_errors() -> Iterator[None]:
     """Translate psycopg's errors into ours, without their texts."""
     try:
         yield
-    except (PoolTimeout, psycopg.OperationalError, pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow) as error:
-        raise _explain(error) from None
-    except psycopg.Error as error:
+    except (PoolTimeout, psycopg.Error) as error:
         raise _explain(error) from None
 
 
@@ -127,7 +183,7 @@ def _explain(error: psycopg.Error | PoolTimeout) -> CrmSyncError:
             return Misconfigured(
                 "Postgres refused the login. Check the user, password and database in CRM_SYNC_DATABASE_URL*."
             )
-        case psycopg.OperationalError() | PoolTimeout() | psycopg.InterfaceError():
+        case _ if isinstance(error, _SERVERS_OWN):
             if isinstance(error, psycopg.OperationalError) and "authentication failed" in str(error):
                 return Misconfigured("Postgres refused the password. Check CRM_SYNC_DATABASE_URL*.")
             name = type(error).__name__

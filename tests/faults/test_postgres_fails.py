@@ -1,0 +1,229 @@
+"""Postgres deadlocks, is full, has no connection to spare, or answers into the void: fault matrix 22 to 25."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import LiteralString
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import errors as pg
+
+from tests.postgres_proxy import PostgresProxy, ReplyLost
+from tests.sync.conftest import bench, keys  # noqa: F401 - fixtures
+from tests.sync.one_connection import OneConnection
+from tests.sync.scripted import World, world_of
+from worker.errors import Unavailable
+from worker.jobs import ledger
+from worker.jobs.ledger import Deadlines
+from worker.jobs.outcomes import Done, Parked, decide
+from worker.settings import Role
+from worker.store.database import Connection, Database, translated_errors
+from worker.sync.engine import run_stream
+from worker.sync.run import RunNotes
+
+Make = Callable[[World], OneConnection]
+
+
+# The server's answer to a commit is lost: nobody knows whether it holds.
+
+
+def loses_the_reply_to(commit: int) -> Callable[[int, str], None]:
+    """The reply to this commit (from 0) is lost; what a proxy asks at each statement."""
+    seen = iter(range(1_000_000))
+
+    def at_statement(_number: int, text: str) -> None:
+        if text.strip().upper() == "COMMIT" and next(seen) == commit:
+            raise ReplyLost
+
+    return at_statement
+
+
+@pytest.mark.parametrize("commit", range(14))
+def test_p1_a_page_whose_commit_went_unanswered_is_neither_lost_nor_doubled(
+    bench: Make,  # noqa: F811 - the fixture
+    database_urls: dict[Role, str],
+    commit: int,
+) -> None:
+    quiet, one = bench(world_of(8)), bench(world_of(8))
+    quiet.sync()
+    with (
+        PostgresProxy(database_urls[Role.WORKER], loses_the_reply_to(commit)) as proxy,
+        Database(proxy.url, name="unanswered") as database,
+    ):
+        try:
+            one.sync(database=database)
+            broke_off = False
+        except Unavailable:
+            broke_off = True
+    assert broke_off or commit > 5, "a run has six transactions at least"
+    assert one.replay() == set(one.names())
+    with one.database.transaction(one.workspace) as tx:
+        tx.execute("UPDATE crm_sync.job SET lease_epoch = lease_epoch + 1 WHERE job_id = %s", [one.job_id])
+    one.lease_epoch += 1
+    one.sync(resume=True)
+    assert one.names() == one.truth()
+    assert sorted(event for event, _ in one.events()) == sorted(event for event, _ in quiet.events())
+
+
+# Two at once, and none free.
+
+
+def test_a_deadlock_is_a_wait_that_spends_no_attempt(bench: Make, worker_db: Database) -> None:  # noqa: F811
+    one, other = bench(world_of(1)), bench(world_of(1))
+    rows = [one.job_id, other.job_id]
+    both_hold = threading.Barrier(2)
+    raised: list[Exception] = []
+
+    def lock(first: OneConnection, second: OneConnection) -> None:
+        try:
+            with worker_db.transaction(one.workspace) as tx:
+                tx.execute("UPDATE crm_sync.job SET attempt = attempt WHERE job_id = %s", [first.job_id])
+                both_hold.wait(10)
+                tx.execute("UPDATE crm_sync.job SET attempt = attempt WHERE job_id = %s", [second.job_id])
+        except Unavailable as error:
+            raised.append(error)
+
+    assert one.workspace == other.workspace
+    threads = [threading.Thread(target=lock, args=pair) for pair in ((one, other), (other, one))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(raised) == 1, "one of them is let through"
+    assert isinstance(decide(raised[0], attempt=3, max_attempts=5, now=datetime.now(UTC)), Parked)
+    assert str(rows[0]) not in str(raised[0])
+
+
+def test_p1_two_workers_on_one_page_in_opposite_order_do_not_deadlock(bench: Make) -> None:  # noqa: F811
+    """Keys are sorted before they are written, whatever the order in which the provider shows them."""
+    one = bench(world_of(60, page_size=60))
+    stream = one.world.stream()
+
+    def backwards(session: object, part: object, cursor: bytes | None) -> Iterator[object]:
+        for page in stream.pages(session, part, cursor):  # type: ignore[arg-type]
+            yield replace(page, records=page.records[::-1])
+
+    again = [one.run(), one.run(stream=one.world.stream(pages=backwards))]
+    failed: list[str] = []
+
+    def work(run: object) -> None:
+        try:
+            run_stream(run, RunNotes.resume(None, datetime.now(UTC)))  # type: ignore[arg-type]
+        except Unavailable as error:
+            failed.append(str(error))
+        except Exception as error:  # noqa: BLE001 - whoever came second finds the page turned already.
+            failed.append(type(error).__name__)
+
+    threads = [threading.Thread(target=work, args=[run]) for run in again]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [each for each in failed if "Deadlock" in each] == []
+    one.sync()
+    assert one.names() == one.truth()
+
+
+def test_a_pool_without_a_free_connection_gives_up_in_time(database_urls: dict[Role, str]) -> None:
+    with Database(database_urls[Role.WORKER], max_size=1, timeout_s=0.5) as database, database.transaction("w"):
+        started_s = time.monotonic()
+        waiting = [threading.Thread(target=_tries, args=[database]) for _ in range(20)]
+        for thread in waiting:
+            thread.start()
+        for thread in waiting:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in waiting), "threads pile up"
+        assert time.monotonic() - started_s < 10
+
+
+def _tries(database: Database) -> None:
+    with pytest.raises(Unavailable), database.transaction("w"):
+        raise AssertionError("there was no connection to be had")
+
+
+def test_p7_a_setting_that_leaked_into_the_session_is_gone_for_the_next_borrower(
+    bench: Make,  # noqa: F811
+    database_urls: dict[Role, str],
+) -> None:
+    one = bench(world_of(3))
+    one.sync()
+    count = "SELECT count(*) AS held FROM crm_sync.document"
+    with Database(database_urls[Role.WORKER], max_size=1) as database:
+        with database.session() as leaky:
+            pid = leaky.info.backend_pid
+            leaky.execute("SELECT set_config('crm_sync.workspace', %s, false)", [one.workspace])
+            assert leaky.execute(count).fetchone() == {"held": 3}
+        with database.session() as next_one:
+            assert next_one.info.backend_pid == pid, "it is the same connection"
+            assert next_one.execute(count).fetchone() == {"held": 0}
+        with database.transaction() as tx:
+            tx.execute("SELECT set_config('crm_sync.workspace', %s, false)", [one.workspace])
+        with database.transaction() as tx:
+            assert tx.execute(count).fetchone() == {"held": 0}
+
+
+# What Postgres may say of itself spends no attempt; what it says of a statement of ours does.
+
+PASSES = [
+    pg.DiskFull, pg.OutOfMemory, pg.TooManyConnections, pg.CannotConnectNow, pg.AdminShutdown, pg.CrashShutdown,
+    pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable, pg.QueryCanceled, pg.ConnectionFailure,
+    pg.IdleInTransactionSessionTimeout, pg.ReadOnlySqlTransaction, psycopg.OperationalError,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", PASSES, ids=lambda error: error.__name__)
+def test_a_trouble_of_the_server_parks_the_job_and_quotes_nothing(error: type[psycopg.Error]) -> None:
+    with pytest.raises(Unavailable) as caught, translated_errors():
+        raise error("Key (value)=(canary@example.com) already exists")
+    assert isinstance(decide(caught.value, attempt=0, max_attempts=1, now=datetime.now(UTC)), Parked)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "SELECT set_config('idle_in_transaction_session_timeout', '100ms', true)",
+        "SELECT set_config('transaction_read_only', 'on', true)",
+        "SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(1)",
+    ],
+    ids=["frozen in a transaction", "no longer the primary server", "too slow"],
+)
+def test_a_real_trouble_of_the_server_is_told_as_such(
+    worker_db: Database, workspace: str, first: LiteralString
+) -> None:
+    with pytest.raises(Unavailable), worker_db.transaction(workspace) as tx:
+        write_late(tx, first)
+
+
+def write_late(tx: Connection, first: LiteralString) -> None:
+    tx.execute(first)
+    time.sleep(0.5)
+    tx.execute("UPDATE crm_sync.job SET attempt = 0 WHERE job_id = 1")
+
+
+def test_p3_an_error_with_a_row_in_it_is_told_by_its_place(worker_db: Database, workspace: str) -> None:
+    with pytest.raises(Exception, match="connection_state_is_known") as caught, worker_db.transaction(workspace) as tx:
+        tx.execute(
+            "INSERT INTO crm_sync.connection (workspace_id, provider, state, policy_version, agreed_by) "
+            "VALUES (%s, 'canary', 'canary', 'canary', 'canary')",
+            [workspace],
+        )
+    assert "canary" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_p5_an_outcome_that_is_written_twice_holds_once(bench: Make, worker_db: Database) -> None:  # noqa: F811
+    one = bench(world_of(1))
+    process = uuid4()
+    with worker_db.transaction(one.workspace) as tx:
+        tx.execute("UPDATE crm_sync.job SET state = 'admitted' WHERE job_id = %s", [one.job_id])
+    claimed = ledger.claim(worker_db, one.workspace, one.job_id, process, Deadlines.of({}))
+    assert claimed is not None
+    assert ledger.claim(worker_db, one.workspace, one.job_id, uuid4(), Deadlines.of({})) is None
+    assert ledger.finish(worker_db, claimed, Done()) == "done"
+    with pytest.raises(Exception, match="no longer ours"):
+        ledger.finish(worker_db, claimed, Done())
