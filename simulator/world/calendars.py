@@ -18,7 +18,7 @@ from simulator.world.changes import ChangeLog
 from simulator.world.dice import Dice
 from simulator.world.event_cases import departure_of, event
 from simulator.world.event_facts import EventFacts, facts_from, shifted
-from simulator.world.events import Ground, Owner
+from simulator.world.events import Departure, Ground, Owner, holiday
 from simulator.world.moments import At
 from simulator.world.recurrence import first_occurrences, occurrences
 
@@ -35,7 +35,6 @@ class Event:
 
     `series` is the number of the series that this is an exception of, `original` the moment at which it stands there.
     A `cancelled` exception is there and says that this one of the series does not happen; what is `deleted` is gone.
-    `former` are moments at which a series happened before its rules were changed.
     """
 
     __slots__ = ("cancelled", "created_at", "deleted", "former", "name", "number", "original", "own", "series",
@@ -82,7 +81,7 @@ class Calendar:
         self._named: dict[str, Event] = {}
         self._exceptions: dict[int, list[Event]] = {}
         for item in self._items:
-            departure = departure_of(item.number, hard=self._hard)
+            departure = self._departure(item.number)
             if departure is not None:
                 item.series, item.cancelled = departure.series, departure.cancelled
                 self._exceptions.setdefault(departure.series, []).append(item)
@@ -122,7 +121,7 @@ class Calendar:
     def original(self, item: Event) -> At:
         """Return the moment at which an exception stands in its series."""
         if item.original is None:
-            departure = departure_of(item.number, hard=self._hard)
+            departure = self._departure(item.number)
             if departure is None:
                 return self.facts(item).start
             series = self._seeded(departure.series)
@@ -209,6 +208,8 @@ class Calendar:
             list(islice(occurrences(after.start, after.recurrence), 1))
             if before.recurrence and item.series is None:
                 self._forget_times(item, before, now)
+            elif after.recurrence and item.series is None:
+                item.former[""] = before.start
         item.own = after
         item.cancelled = False
         self._touched(item, now)
@@ -246,6 +247,23 @@ class Calendar:
             self._exceptions.setdefault(series.number, []).append(item)
         self._touched(item, now)
         return item
+
+    def hand_over(self, item: Event, other: "Calendar", now: float) -> Event:
+        """Move an event or a whole series to another calendar, where it keeps its id.
+
+        Raises: ValueError for an exception, which cannot leave its series.
+        """
+        if item.series is not None or item.deleted:
+            raise ValueError("Only an event that is there and no exception can be moved.")
+        name, facts = self.identity(item), self.facts(item)
+        exceptions = [
+            (self.original(one), self.facts(one), one.cancelled) for one in self.exceptions(item) if not one.deleted
+        ]
+        self.delete(item, now)
+        moved = other.take_in(facts, name, now)
+        for original, exception, cancelled in exceptions:
+            other.depart(moved, original, None if cancelled else {}, now).own = exception
+        return moved
 
     def touch(self, percent: float, now: float) -> int:
         """Change the location of about that share of the events, spread evenly; return how many."""
@@ -288,7 +306,12 @@ class Calendar:
         self.log.record(item.number, now)
 
     def _seeded(self, number: int) -> EventFacts:
+        if self.nature == "holiday":
+            return holiday(self.ground, number)
         return event(self.ground, number, hard=self._hard)
+
+    def _departure(self, number: int) -> Departure | None:
+        return None if self.nature == "holiday" else departure_of(number, hard=self._hard)
 
     def _numbered(self, base: str) -> Event | None:
         if not base.startswith(self._salt):

@@ -104,6 +104,14 @@ def ordinary_event(ground: Ground, number: int) -> EventFacts:
     )
 
 
+def holiday(ground: Ground, number: int) -> EventFacts:
+    """Make up a public holiday: a whole day, free, that everybody may see."""
+    dice = Dice(ground.seed, 31, ground.book, number)
+    start = At(day=(ground.today + timedelta(days=30 * number - 300 + dice.below(20))).isoformat(), zone=ground.zone)
+    title = dice.pick(("Day of the Lanterns", "วันหยุดชดเชย", "عيد الحصاد"))
+    return EventFacts(start=start, end=start.moved(86_400), title=title, busy=False, visibility="public")
+
+
 _KINDS: dict[int, Kind] = {13: "fromGmail", 14: "workingLocation", 16: "outOfOffice", 17: "focusTime"}
 
 

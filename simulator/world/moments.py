@@ -103,3 +103,8 @@ def moment(value: object, zone: str) -> At:
     read = datetime.fromisoformat(text)
     zone_info(zone)
     return At(int(read.timestamp()) if read.tzinfo else at_wall(read, zone), zone)
+
+
+def utc_text(at: At) -> str:
+    """Return an instant as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(at.seconds or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
