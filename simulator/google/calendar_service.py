@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from simulator.exchange import Reply, Request
+from simulator.google.batch import serve_batch
 from simulator.google.calendar_api import HOST, PATH, Calendar
 from simulator.google.calendar_edits import CalendarEdits
 from simulator.google.calendar_names import calendar_id
@@ -21,6 +23,8 @@ from simulator.world.event_cases import HARD_CASES
 from simulator.world.event_facts import EventFacts, shifted
 from simulator.world.moments import At, utc_text
 
+BATCH_PATH = "/batch/calendar/v3"
+BATCH_LIMIT = 1_000
 _DAY_S = 86_400
 
 
@@ -28,6 +32,11 @@ def calendar_service(parts: Parts) -> Service:
     """Build the service."""
     world = parts.simulator.world
     calendar = Calendar(world, parts.simulator.mint, parts.access)
+
+    def handle(request: Request) -> Reply:
+        if request.path == BATCH_PATH and not request.inner:
+            return serve_batch(parts.simulator, request, most=BATCH_LIMIT)
+        return calendar.handle(request)
 
     def set_switches(changes: dict[str, Any]) -> dict[str, Any]:
         new = changed(calendar.switches, changes)
@@ -41,9 +50,9 @@ def calendar_service(parts: Parts) -> Service:
 
     return Service(
         name="calendar",
-        prefixes=((HOST, PATH),),
+        prefixes=((HOST, PATH), (HOST, BATCH_PATH)),
         style="legacy",
-        handle=calendar.handle,
+        handle=handle,
         truth={
             "calendars": lambda account: [_entry_truth(entry) for entry in account.calendars.there()],
             "events": lambda account: [one for entry in account.calendars.there() for one in _events(entry)],
