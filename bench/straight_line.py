@@ -34,7 +34,7 @@ def run(there: Place, account: str) -> dict[str, float]:
         name: Keyring.load(getattr(settings, f"{name}_keyring").get_secret_value(), name)
         for name in ("grant", "records")
     }
-    with Database(settings.database_url_of(Role.WORKER), max_size=2, check=False) as database:
+    with Database(settings.database_url_of(Role.WORKER), max_size=2) as database:
         store = KeyStore(database, grant=keyrings["grant"], records=keyrings["records"])
         with database.transaction(workspace) as tx:
             tx.execute(

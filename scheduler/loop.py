@@ -45,9 +45,8 @@ def run_scheduler(settings: Settings, *, with_parent: int | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     bell = Bell(settings.redis_url.get_secret_value())
-    # The check of each borrowed connection would double the cost of an idle tick; a dead one shows itself in the next.
     url = settings.database_url_of(Role.SCHEDULER)
-    with Database(url, max_size=2, name="crm-sync-scheduler", check=False) as database:
+    with Database(url, max_size=2, name="crm-sync-scheduler") as database:
         Loop(database, bell, settings, stop).run()
     bell.close()
     return 0

@@ -43,12 +43,10 @@ class JobGate:
             "epoch": self.epoch,
         }
         bound = self.connection_id is not None and self.epoch is not None
-        with self.database.transaction() as tx:
-            tx.execute(_LEDGER["enter_gate"], {"workspace": self.workspace})
-            passed = tx.execute(_LEDGER["pass_gate" if bound else "pass_gate_unbound"], asked).rowcount
-            if passed == 1:
-                return
-            found = tx.execute(_LEDGER["why_shut"], asked).fetchone()
+        statement = _LEDGER["pass_gate" if bound else "pass_gate_unbound"]
+        if self.database.ask(statement, asked, self.workspace, durable=False).rowcount == 1:
+            return
+        found = self.database.ask(_LEDGER["why_shut"], asked, self.workspace).fetchone()
         if bound and (found is None or found["epoch"] != self.epoch):
             raise ConnectionStopped(f"connection {self.connection_id} was stopped")
         if found is not None and found["held"]:

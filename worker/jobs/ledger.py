@@ -59,17 +59,17 @@ def claim(database: Database, workspace: str, job_id: int, process_id: UUID, dea
     Raises:
         Unavailable: nobody knows whether the claim was committed; see `hand_back`.
     """
-    with database.transaction(workspace) as tx:
-        row = tx.execute(
-            _LEDGER["claim"],
-            {
-                "workspace": workspace,
-                "job_id": job_id,
-                "process_id": process_id,
-                "most_deliveries": MOST_DELIVERIES,
-                "deadlines_s": deadlines.by_kind,
-            },
-        ).fetchone()
+    row = database.ask(
+        _LEDGER["claim"],
+        {
+            "workspace": workspace,
+            "job_id": job_id,
+            "process_id": process_id,
+            "most_deliveries": MOST_DELIVERIES,
+            "deadlines_s": deadlines.by_kind,
+        },
+        workspace,
+    ).fetchone()
     if row is None or row["state"] != "running":
         return None
     del row["state"]
@@ -83,18 +83,18 @@ def finish(database: Database, claimed: Claimed, outcome: outcomes.Outcome) -> s
         LeaseLost: the job is another's; nothing was written.
         Unavailable: nobody knows whether it was committed; doing it again is safe.
     """
-    with database.transaction(claimed.workspace) as tx:
-        row = tx.execute(
-            _LEDGER["finish"],
-            {
-                "workspace": claimed.workspace,
-                "job_id": claimed.job_id,
-                "lease_epoch": claimed.lease_epoch,
-                "announced": [lane.value for lane in ANNOUNCED],
-                "channel": ANNOUNCEMENTS,
-                **_as_columns(outcome),
-            },
-        ).fetchone()
+    row = database.ask(
+        _LEDGER["finish"],
+        {
+            "workspace": claimed.workspace,
+            "job_id": claimed.job_id,
+            "lease_epoch": claimed.lease_epoch,
+            "announced": [lane.value for lane in ANNOUNCED],
+            "channel": ANNOUNCEMENTS,
+            **_as_columns(outcome),
+        },
+        claimed.workspace,
+    ).fetchone()
     if row is None:
         raise LeaseLost(f"job {claimed.job_id} is no longer ours")
     return str(row["state"])

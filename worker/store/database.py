@@ -1,16 +1,17 @@
 """One door to Postgres: a pool of one login's connections, and transactions that name their workspace.
 
     with database.transaction(workspace="acme") as connection:
-        connection.execute(QUERIES["claim_job"], {...})
+        connection.execute(QUERIES["turn_page"], {...})
+    database.ask(QUERIES["claim"], {...}, workspace="acme")  # One statement, one exchange.
 
 The workspace is set transaction-locally, so it cannot survive into the next borrower of the connection, and every
 policy of row-level security reads it. A transaction without a workspace sees no tenant's rows. psycopg's errors are
 translated here, and only here, into ours; their texts may hold values of rows and are never passed on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import errors as pg
@@ -21,6 +22,7 @@ from worker.errors import BadRequest, CrmSyncError, Misconfigured, Unavailable
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
+Cursor = psycopg.Cursor[Row]
 
 _SESSION_OPTIONS = (
     "-c statement_timeout=60s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
@@ -82,60 +84,71 @@ class Database:
             Misconfigured: the schema or a privilege is missing.
             BadRequest: `crm_sync.enqueue` refused its arguments.
         """
-        with translated_errors(), self._borrowed(lambda connection: _begin(connection, workspace)) as connection:
-            try:
-                yield connection
-            except BaseException:
-                if not connection.closed:
-                    connection.rollback()
-                raise
+        with translated_errors(), self._lent(lambda connection: _begin(connection, workspace)) as connection:
+            yield connection
             connection.commit()
 
-    def ask(self, statement: LiteralString, arguments: Row, workspace: str | None = None) -> Cursor:
+    def ask(
+        self, statement: LiteralString, arguments: Row, workspace: str | None = None, *, durable: bool = True
+    ) -> Cursor:
         """Carry out one statement as a transaction of its own, in one exchange with the server.
 
-        Raises:
-            Unavailable, Misconfigured, BadRequest: as `transaction`.
-        """
-        answers: list[Cursor] = []
+        It is not sent a second time, not even if the line was dead all along: nobody knows then. If it need not survive
+        a crash of the server (`durable`), its commit does not wait for the disk.
 
-        def carry_out(connection: Connection) -> None:
+        Raises:
+            Unavailable: nobody knows whether it was carried out.
+            Misconfigured, BadRequest: as `transaction`.
+        """
+        with translated_errors(), self._lent() as connection:
             with connection.pipeline():
                 _begin(connection, workspace)
-                answers.append(connection.execute(statement, arguments))
+                if not durable:
+                    connection.execute("SET LOCAL synchronous_commit TO off")
+                answer = connection.execute(statement, arguments)
                 connection.execute("COMMIT")
-
-        with translated_errors(), self._borrowed(carry_out):
-            return answers[-1]
+            return answer
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection in autocommit mode, for single statements without a tenant (a beat) and for LISTEN."""
-        with translated_errors(), self._borrowed(_forget_settings) as connection:
+        with translated_errors(), self._lent(_forget_settings) as connection:
             yield connection
 
     @contextmanager
-    def _borrowed(self, begin: Callable[[Connection], None]) -> Iterator[Connection]:
-        """A connection on which `begin` worked; one that died while it lay in the pool is dropped for another."""
+    def _lent(self, begin: Callable[[Connection], object] | None = None) -> Iterator[Connection]:
+        """A connection on which `begin` worked; what is unfinished on it at the end is rolled back."""
         self._pool.open()
-        connection = self._begun(begin)
+        connection = self._begun(begin) if begin else self._pool.getconn()
         try:
             yield connection
         finally:
-            self._pool.putconn(connection)
+            self._take_back(connection)
 
-    def _begun(self, begin: Callable[[Connection], None]) -> Connection:
-        for last in (*repeat(False, self._max_size), True):
+    def _begun(self, begin: Callable[[Connection], object]) -> Connection:
+        """The first connection on which `begin` works: those that died while they lay in the pool are dropped."""
+        for tried in range(self._max_size + 1):
             connection = self._pool.getconn()
             try:
-                begin(connection)
+                with connection.pipeline():
+                    begin(connection)
             except BaseException as error:
-                self._pool.putconn(connection)
-                if last or not (connection.closed and isinstance(error, psycopg.OperationalError)):
+                died = connection.closed and isinstance(error, psycopg.OperationalError)
+                self._take_back(connection)
+                if tried == self._max_size or not died:
                     raise
             else:
                 return connection
         raise AssertionError("unreachable")
+
+    def _take_back(self, connection: Connection) -> None:
+        try:
+            if not connection.closed:
+                connection.rollback()
+        except psycopg.Error:
+            connection.close()
+        finally:
+            self._pool.putconn(connection)
 
     def close(self) -> None:
         """Close every connection."""
@@ -143,16 +156,15 @@ class Database:
 
 
 def _forget_settings(connection: Connection) -> None:
-    """Whatever the last borrower set for the session ends; that this is asked at all tells whether the line is dead."""
+    """What an earlier borrower set for the session ends. This first exchange also tells whether the line is dead."""
     connection.execute("RESET ALL")
 
 
 def _begin(connection: Connection, workspace: str | None) -> None:
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        _forget_settings(connection)
-        if workspace is not None:
-            connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
+    connection.execute("BEGIN")
+    _forget_settings(connection)
+    if workspace is not None:
+        connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
 
 
 @contextmanager

@@ -63,10 +63,6 @@ UPDATE crm_sync.job AS j SET progress = coalesce(%(progress)s::jsonb, j.progress
 WHERE j.workspace_id = %(workspace)s AND j.job_id = %(job_id)s
   AND j.lease_epoch = %(lease_epoch)s AND j.state = 'running';
 
--- name: enter_gate
--- The gate's transaction is about one workspace, and a count that a crash of the server may lose.
-SELECT set_config('crm_sync.workspace', %(workspace)s, true), set_config('synchronous_commit', 'off', true);
-
 -- name: pass_gate
 -- The connection's row is locked before the job's, in the order of every other transaction that touches both.
 UPDATE crm_sync.job AS j SET requests = j.requests + 1, last_request_at = clock_timestamp()
