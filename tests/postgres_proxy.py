@@ -75,13 +75,16 @@ class PostgresProxy:
                 server.sendall(message)
                 if struct.unpack("!I", message[4:8])[0] not in {_SSL_REQUEST, _GSS_REQUEST}:
                     break
-            statement = ""
+            statement, prepared = "", {}
             while True:
                 kind = _exactly(reader, 1)
                 length = _exactly(reader, 4)
                 body = _exactly(reader, struct.unpack("!I", length)[0] - 4)
                 if kind == b"P":
-                    statement = body.split(b"\0")[1].decode()
+                    name, text = body.split(b"\0")[:2]
+                    prepared[name] = text.decode()
+                elif kind == b"B":
+                    statement = prepared.get(body.split(b"\0")[1], "")
                 elif kind == b"Q":
                     statement = body.rstrip(b"\0").decode()
                 if kind in {b"E", b"Q"}:
