@@ -24,6 +24,7 @@ class CalendarEdits:
     """The edits by name."""
 
     def __init__(self, world: World, api: CalendarApi) -> None:
+        self._world = world
         self._now = world.clock.now
         self._api = api
         self.table: dict[str, Edit] = {
@@ -120,8 +121,18 @@ class CalendarEdits:
         return {"id": calendar_id(entry.calendar), "key": entry.calendar.key}
 
     def _remove_calendar(self, account: Account, given: dict[str, Any]) -> dict[str, Any]:
+        """Take a calendar off the account's list; one that the account owns is gone for everybody.
+
+        Raises: ValueError for the primary one.
+        """
         entry = _entry(account, given)
-        account.calendars.remove(entry, self._now())
+        if entry is account.calendars.primary:
+            raise ValueError("Nobody can remove their primary calendar; delete_all_events clears it.")
+        key = entry.calendar.key
+        losing = self._world.accounts if entry.role == "owner" else [account]
+        for one in losing:
+            if one.calendars.has(key):
+                one.calendars.remove(one.calendars.keyed(key), self._now())
         return {"removed": calendar_id(entry.calendar)}
 
     def _hide_calendar(self, account: Account, given: dict[str, Any]) -> dict[str, Any]:

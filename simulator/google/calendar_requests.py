@@ -65,6 +65,12 @@ class Query:
     print: str = ""
     ends_in_token: bool = field(default=True)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every event is listed as it is, but for invitations that are hidden."""
+        searches = (self.kinds, self.words, self.uid, self.own_properties, self.shared_properties)
+        return not self.single and not any(searches)
+
 
 def read_events(given: Parameters, oversized: Literal["clamp", "reject"], *, size_is_bound: bool) -> Query:
     """Read the parameters of events.list.

@@ -107,6 +107,9 @@ class EventRows:
             if self._tells_gone(wish, item, asked=wish.sync or query.deleted or changed):
                 yield from self._gone(wish, item)
             return
+        if query.takes_all and wish.window == (None, None) and item.own is None:
+            yield self.one(wish.view, item)  # What nobody asks for need not be made up.
+            return
         facts = calendar.facts(item)
         if not _wanted(wish, item, facts):
             return

@@ -55,6 +55,7 @@ def calendar_service(parts: Parts) -> Service:
         handle=handle,
         truth={
             "calendars": lambda account: [_entry_truth(entry) for entry in account.calendars.there()],
+            "primary_events": lambda account: list(_events(account.calendars.primary)),
             "events": lambda account: [one for entry in account.calendars.there() for one in _events(entry)],
             "instances": instances,
         },

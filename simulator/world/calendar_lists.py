@@ -19,7 +19,7 @@ Role = Literal["owner", "writer", "writerWithoutPrivateAccess", "reader", "freeB
 _HOME = {"en": "Europe/London", "th": "Asia/Bangkok", "ar": "Asia/Amman"}
 _HOLIDAYS = {"en": ("en.uk", "Holidays in the United Kingdom"), "th": ("th.th", "วันหยุดในไทย"),
              "ar": ("ar.jo", "العطلات في الأردن")}  # fmt: skip
-_TEAM_LIMIT, _ERRANDS, _HOLIDAY_COUNT = 500, 12, 24
+_TEAM_LIMIT, _ERRANDS, _HOLIDAY_COUNT, _OUTSIDERS_LIMIT = 500, 12, 24, 60
 _BOOKS_PER_OWNER, _HOLIDAY_BOOK, _NEW_BOOK = 16, 900_000, 1_000_000
 
 
@@ -62,8 +62,15 @@ class CalendarList:
         return (entry for entry in self._entries.values() if not entry.deleted)
 
     def keyed(self, key: str) -> Entry:
-        """Return the line of a calendar."""
+        """Return the line of a calendar.
+
+        Raises: KeyError for one that was never here.
+        """
         return self._entries[key]
+
+    def has(self, key: str) -> bool:
+        """Say whether a calendar is on the list."""
+        return key in self._entries and not self._entries[key].deleted
 
     def add(self, title: str, zone: str, size: int, now: float) -> Entry:
         """Make a calendar of the account's own."""
@@ -133,7 +140,8 @@ class CalendarHall:
     def _own(self, number: int, slot: str) -> Calendar:
         owner = self._owner_of(number)
         at = ("primary", "team", "errands").index(slot)
-        events = self._options.events
+        there = number < self._options.accounts
+        events = self._options.events if there else min(self._options.events, _OUTSIDERS_LIMIT)
         size = (events, min(events // 4 + 5, _TEAM_LIMIT), _ERRANDS)[at]
         zone = "America/New_York" if slot == "errands" else _HOME[owner.locale]
         title = (owner.email, f"Team {owner.name}", "ธุระส่วนตัว · Errands")[at]

@@ -6,7 +6,7 @@ An exception is an event of its own that names its series and the moment at whic
 when they are asked for; only what was changed is kept. Who sees a calendar is written in `calendar_lists.py`.
 """
 
-import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +24,7 @@ from simulator.world.recurrence import first_occurrences, occurrences
 
 Nature = Literal["primary", "group", "holiday"]
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_WRITTEN = re.compile("[0-9a-f]{13}")
 _ODD, _BITS = 0x2545F4914F6CDD, 50
 _BACK = pow(_ODD, -1, 1 << _BITS)
 _SERIES_LIMIT = 5_000
@@ -112,7 +113,7 @@ class Calendar:
         """Return the event's id: small letters up to v and digits; that of an exception ends with its moment."""
         if item.series is not None:
             return self.instance_id(self._items[item.series], self.original(item))
-        return item.name or self._salt + _written(item.number * _ODD % (1 << _BITS))
+        return item.name or f"{self._salt}{item.number * _ODD % (1 << _BITS):013x}"
 
     def instance_id(self, series: Event, original: At) -> str:
         """Return the id of one of a series."""
@@ -253,8 +254,8 @@ class Calendar:
 
         Raises: ValueError for an exception, which cannot leave its series.
         """
-        if item.series is not None or item.deleted:
-            raise ValueError("Only an event that is there and no exception can be moved.")
+        if item.series is not None or item.deleted or other is self:
+            raise ValueError("Only an event that is there and no exception can be moved, and only elsewhere.")
         name, facts = self.identity(item), self.facts(item)
         exceptions = [
             (self.original(one), self.facts(one), one.cancelled) for one in self.exceptions(item) if not one.deleted
@@ -314,31 +315,14 @@ class Calendar:
         return None if self.nature == "holiday" else departure_of(number, hard=self._hard)
 
     def _numbered(self, base: str) -> Event | None:
-        if not base.startswith(self._salt):
+        written = base.removeprefix(self._salt)
+        if not base.startswith(self._salt) or not _WRITTEN.fullmatch(written):
             return None
-        with contextlib.suppress(ValueError):
-            number = _read(base.removeprefix(self._salt)) * _BACK % (1 << _BITS)
-            if number < len(self._items) and self._items[number].name is None:
-                return self._items[number]
-        return None
+        number = int(written, 16) * _BACK % (1 << _BITS)
+        return self._items[number] if number < len(self._items) and self._items[number].name is None else None
 
 
 def shown(facts: EventFacts) -> dict[str, object]:
     """Return facts as plain data, without the moments."""
     plain: dict[str, object] = msgspec.to_builtins(facts)
     return {key: value for key, value in plain.items() if key not in ("start", "end")}
-
-
-def _written(number: int) -> str:
-    digits = ""
-    for _ in range(10):
-        number, rest = divmod(number, 32)
-        digits = _DIGITS[rest] + digits
-    return digits
-
-
-def _read(text: str) -> int:
-    number = 0
-    for digit in text:
-        number = number * 32 + _DIGITS.index(digit)
-    return number

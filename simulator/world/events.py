@@ -6,6 +6,7 @@ events in several zones, whole days, series, and of every first series one moved
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 
@@ -141,10 +142,9 @@ def _guests(ground: Ground, dice: Dice, number: int) -> tuple[Guest, ...]:
         return ()
     others: list[Guest] = []
     for _ in range(1 + dice.below(4)):
-        facts = person(ground.seed, ground.owner.number, dice.below(ground.people))
-        address = next((one.value for one in facts.emails if "@" in one.value), None)
-        if address is not None and address not in {one.email for one in others}:
-            others.append(Guest(address, facts.display_name[:60], dice.pick(_ANSWERS), optional=dice.below(5) == 0))
+        address, name = _reached(ground.seed, ground.owner.number, dice.below(ground.people))
+        if address and address not in {one.email for one in others}:
+            others.append(Guest(address, name, dice.pick(_ANSWERS), optional=dice.below(5) == 0))
     own = Guest(ground.owner.email, ground.owner.name, dice.pick(_ANSWERS))
     if not others:
         return ()
@@ -153,6 +153,13 @@ def _guests(ground: Ground, dice: Dice, number: int) -> tuple[Guest, ...]:
     else:
         own = msgspec.structs.replace(own, organizer=True, answer="accepted")
     return (own, *others)
+
+
+@lru_cache(maxsize=20_000)
+def _reached(seed: int, book: int, number: int) -> tuple[str, str]:
+    """Return the address and the name of somebody in an address book, as it was at the beginning."""
+    facts = person(seed, book, number)
+    return next((one.value for one in facts.emails if "@" in one.value), ""), facts.display_name[:60]
 
 
 def _description(dice: Dice) -> str:

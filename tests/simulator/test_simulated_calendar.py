@@ -630,6 +630,16 @@ def test_the_list_of_calendars_hides_what_is_hidden_and_its_sync_tells_all(
     assert get(simulator, LINES, token, syncToken=sync)[0] == 410
 
 
+def test_a_calendar_that_its_owner_deletes_is_gone_for_everybody(
+    simulator: Simulator, account: str, token: str
+) -> None:
+    shared = next(one for one in simulator.truth(account, "calendars") if one["key"] == "team1")
+    _, sync = walk(simulator, token, LINES)
+    simulator.edit(shared["owner"], {"do": "remove_calendar", "calendar": "team1"})
+    assert [line["id"] for line in walk(simulator, token, LINES, syncToken=sync)[0]] == [shared["id"]]
+    assert get(simulator, events_path(shared["id"]), token)[0] == 404
+
+
 def test_access_that_was_lost_is_a_404_and_another_role_ends_the_sync_token(
     simulator: Simulator, account: str, token: str
 ) -> None:
@@ -755,6 +765,15 @@ def test_a_batch_that_cannot_be_read_or_is_too_large_is_a_400(
     assert (status, legacy_reason(json.loads(raw))) == (400, "badRequest")
 
 
+def test_warm_events_are_served_as_cold_ones_are(simulator: Simulator, account: str, token: str) -> None:
+    cold, _ = walk(simulator, token)
+    assert simulator.edit(account, {"do": "warm_events"}) == [{"warmed": len(cold)}]
+    simulator.edit(account, {"do": "change_event", "id": "#0", "fields": {"title": "after"}})
+    warm, _ = walk(simulator, token)
+    assert warm[1:] == cold[1:]
+    assert warm[0]["summary"] == "after"
+
+
 def test_a_partial_response_has_only_what_was_asked_for(simulator: Simulator, token: str) -> None:
     _, page = get(simulator, EVENTS, token, maxResults=1, fields="nextPageToken,items(id,start/dateTime)")
     assert set(page) == {"items", "nextPageToken"}
@@ -847,7 +866,9 @@ def test_all_events_can_be_deleted_and_a_sync_tells_so(simulator: Simulator, acc
         {"do": "add_event", "fields": {"recurrence": ["RRULE:FREQ=SECONDLY"]}},
         {"do": "add_event", "fields": {"start": "2026-12-01", "end": "2026-12-01T10:00:00Z"}},
         {"do": "add_event", "calendar": "nobody"}, {"do": "change_event", "id": "nothing", "fields": {}},
-        {"do": "cancel_instance", "id": "#9", "nth": 99}, {"do": "share_calendar", "calendar": "team1", "role": "king"},
+        {"do": "cancel_instance", "id": "#9", "nth": 99}, {"do": "remove_calendar", "calendar": "primary"},
+        {"do": "move_event", "id": "#11", "to": "team0"}, {"do": "move_event", "id": "#0", "to": "primary"},
+        {"do": "share_calendar", "calendar": "team1", "role": "king"},
     ],
 )  # fmt: skip
 def test_an_edit_that_cannot_be_is_refused_and_says_why(
