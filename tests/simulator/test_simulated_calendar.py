@@ -263,6 +263,29 @@ def test_dates_are_added_to_and_left_out_of_a_series(simulator: Simulator, accou
 
 
 @pytest.mark.parametrize(
+    ("start", "rule", "days"),
+    [
+        ("2026-01-31", "FREQ=MONTHLY;COUNT=4", ["2026-01-31", "2026-03-31", "2026-05-31", "2026-07-31"]),
+        ("2026-01-30", "FREQ=MONTHLY;BYDAY=-1FR;COUNT=3", ["2026-01-30", "2026-02-27", "2026-03-27"]),
+        ("2026-01-31", "FREQ=MONTHLY;BYMONTHDAY=-1;COUNT=3", ["2026-01-31", "2026-02-28", "2026-03-31"]),
+        ("2024-02-29", "FREQ=YEARLY;UNTIL=20330101", ["2024-02-29", "2028-02-29", "2032-02-29"]),
+        ("2026-01-07", "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE;COUNT=4",
+         ["2026-01-07", "2026-01-19", "2026-01-21", "2026-02-02"]),
+        ("2026-01-09", "FREQ=DAILY;BYDAY=MO,FR;COUNT=3", ["2026-01-09", "2026-01-12", "2026-01-16"]),
+    ],
+)  # fmt: skip
+def test_rules_are_expanded_as_rfc_5545_has_it(
+    simulator: Simulator, account: str, token: str, start: str, rule: str, days: list[str]
+) -> None:
+    simulator.control("services", {"calendar": {"single_events_days": 3_650}})
+    fields = {"start": start, "recurrence": [f"RRULE:{rule}"]}
+    series = simulator.edit(account, {"do": "add_event", "fields": fields})[0]["id"]
+    _, page = get(simulator, f"{EVENTS}/{series}/instances", token)
+    assert [event["start"]["date"] for event in page["items"]] == days
+    assert [event["id"] for event in page["items"]] == [f"{series}_{day.replace('-', '')}" for day in days]
+
+
+@pytest.mark.parametrize(
     ("query", "word"),
     [
         ({"maxResults": 0}, "maxResults"),
