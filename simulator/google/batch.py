@@ -9,15 +9,13 @@ Source: the provider sheet, section 3, and https://developers.google.com/workspa
 read 2026-11-23.
 """
 
+import hashlib
 from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import count
 
 from simulator.app import Simulator
 from simulator.exchange import Reply, Request
-from simulator.google.errors import GoogleError
-
-_NUMBERS = count(1)
+from simulator.google.errors import GoogleError, not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +29,26 @@ class Part:
     body: bytes
 
 
-def serve_batch(simulator: Simulator, outer: Request, *, most: int) -> Reply:
-    """Serve a batch of at most so many calls.
+def serve_batch(simulator: Simulator, outer: Request, *, most: int, within: str) -> Reply:
+    """Serve a batch of at most so many calls, all to paths that begin with `within`.
 
     Raises: GoogleError 400 for an outer request that cannot be read or has too many parts.
     """
     if outer.method != "POST":
-        raise GoogleError(404, "Not Found", "notFound")
+        raise not_found("Not Found")
     parts = read_parts(outer)
     if len(parts) > most:
         raise GoogleError(
             400, f"The batch request contains too many calls: {len(parts)}, at most {most}.", "badRequest"
         )
-    boundary = f"batch_simulated{next(_NUMBERS):06d}"
+    boundary = "batch_" + hashlib.blake2s(outer.body, digest_size=12).hexdigest()
     pieces = []
     for part in parts:
         headers = {"authorization": outer.headers.get("authorization", ""), **part.headers}
-        reply = simulator.serve_inner(outer, part.method, part.target, headers, part.body)
+        if part.target.startswith(within):
+            reply = simulator.serve_inner(outer, part.method, part.target, headers, part.body)
+        else:
+            reply = not_found("Not Found").reply("legacy")
         pieces.append(_written(boundary, part, reply))
     body = b"".join(pieces) + f"--{boundary}--\r\n".encode()
     return Reply(200, body, f"multipart/mixed; boundary={boundary}")

@@ -35,7 +35,7 @@ def calendar_service(parts: Parts) -> Service:
 
     def handle(request: Request) -> Reply:
         if request.path == BATCH_PATH and not request.inner:
-            return serve_batch(parts.simulator, request, most=BATCH_LIMIT)
+            return serve_batch(parts.simulator, request, most=BATCH_LIMIT, within=PATH)
         return calendar.handle(request)
 
     def set_switches(changes: dict[str, Any]) -> dict[str, Any]:

@@ -768,6 +768,23 @@ def test_official_client_batches_calls_and_each_counts(simulator: Simulator, acc
     assert sum(inner["quota_units"]["calendar.user"] for inner in entry["inner"]) == 4
 
 
+def test_a_part_of_a_batch_may_bring_its_own_token_and_reaches_no_other_api(
+    simulator: Simulator, account: str, token: str
+) -> None:
+    calls = {
+        "own": f"GET {LINES.removeprefix('/www.googleapis.com')} HTTP/1.1\nAuthorization: Bearer {token}",
+        "none": f"GET {LINES.removeprefix('/www.googleapis.com')}",
+        "other": "GET /oauth2/v3/certs HTTP/1.1",
+    }
+    parts = [f"--b\nContent-Type: application/http\nContent-ID: <{key}>\n\n{call}\n\n" for key, call in calls.items()]
+    headers = {"content-type": 'multipart/mixed; boundary="b"'}
+    body = ("".join(parts) + "--b--").encode()
+    status, raw = simulator.request("POST", "/www.googleapis.com/batch/calendar/v3", body, headers)
+    statuses = [line.split()[1] for line in raw.decode().splitlines() if line.startswith("HTTP/1.1")]
+    assert (status, statuses) == (200, ["200", "401", "404"])
+    assert [f"<response-{key}>" in raw.decode() for key in calls] == [True] * 3
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
