@@ -1,7 +1,5 @@
 """The streams `contacts` and `profile` against the simulated Google: what pages lead to is the world's own truth."""
 
-import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -10,40 +8,9 @@ from simulator.client import Simulator
 from tests.connectors.sessions import ConnectorSession, Held
 from worker.connectors import gmail, google_api, google_contacts
 from worker.errors import BadRecord, CursorExpired, ScopeMissing, Transient
-from worker.records import Contact, Profile, normal_form
-from worker.transport.client import Transport
+from worker.records import Contact, Profile
 
-PEOPLE = 2_300
-SCOPES = [*google_api.GOOGLE_OAUTH.identity_scopes, google_contacts.SCOPE]
-
-
-@pytest.fixture(scope="module")
-def _simulator() -> Iterator[Simulator]:
-    with Simulator.start(seed=11, people=PEOPLE, accounts=2, quota_scale=1000) as running:
-        yield running
-
-
-@pytest.fixture
-def simulator(_simulator: Simulator) -> Iterator[Simulator]:
-    yield _simulator
-    _simulator.control("reset", {})
-
-
-@pytest.fixture
-def account(simulator: Simulator) -> str:
-    return str(simulator.facts["accounts"][0])
-
-
-@pytest.fixture
-def session_of(simulator: Simulator) -> Iterator[Callable[..., ConnectorSession]]:
-    transport = Transport(route=simulator.url)
-
-    def make(account: str, scopes: list[str] = SCOPES) -> ConnectorSession:
-        token = str(simulator.grant(account, scopes)["access_token"])
-        return ConnectorSession(transport, gmail.FACTS.hosts, gmail.FACTS.budgets, token=token)
-
-    yield make
-    transport.close()
+PEOPLE = 2_300  # As `conftest.py` starts the simulator.
 
 
 def run(session: ConnectorSession, held: Held, *, most_pages: int | None = None) -> None:
@@ -168,18 +135,3 @@ def test_cursor_of_another_release_leads_to_a_full_pass(simulator, account, curs
     held.cursor = cursor
     with pytest.raises(CursorExpired):
         run(session_of(account), held)
-
-
-def test_contacts_are_read_and_normalised_quickly(simulator, account, session_of):
-    session = session_of(account)
-    body = google_contacts._ask(session, google_contacts._read_cursor(None))
-    # An escaped NUL makes the transport look at the page once more, which is its own time and not the connector's.
-    body = body.replace(b"\\u0000", b"")
-    begun = time.process_time()
-    for _ in range(10):
-        found, _ = google_contacts.parse_page(body)
-        for person in found.connections:
-            normal_form(google_contacts.contact_of(person))
-    per_second = 10 * len(found.connections) / (time.process_time() - begun)
-    print(f"{per_second:,.0f} contacts a second")
-    assert per_second > 10_000, "a machine under load may be slow; the aim is 30,000"
