@@ -224,6 +224,6 @@ def test_p5_an_outcome_that_is_written_twice_holds_once(bench: Make, worker_db: 
     claimed = ledger.claim(worker_db, one.workspace, one.job_id, process, Deadlines.of({}))
     assert claimed is not None
     assert ledger.claim(worker_db, one.workspace, one.job_id, uuid4(), Deadlines.of({})) is None
-    assert ledger.finish(worker_db, claimed, Done()) == "done"
+    assert ledger.finish(worker_db, claimed, Done(), datetime.now(UTC)) == "done"
     with pytest.raises(Exception, match="no longer ours"):
-        ledger.finish(worker_db, claimed, Done())
+        ledger.finish(worker_db, claimed, Done(), datetime.now(UTC))

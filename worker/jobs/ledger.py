@@ -76,8 +76,11 @@ def claim(database: Database, workspace: str, job_id: int, process_id: UUID, dea
     return Claimed(workspace, job_id, **row)
 
 
-def finish(database: Database, claimed: Claimed, outcome: outcomes.Outcome) -> str:
+def finish(database: Database, claimed: Claimed, outcome: outcomes.Outcome, now: datetime) -> str:
     """Write a run's outcome, and return the state that the job is in now.
+
+    `now` is the present moment by the clock that the outcome's times are of. Only the wait between them reaches
+    Postgres, whose own clock decides when it is over: this machine's may be wrong.
 
     Raises:
         LeaseLost: the job is another's; nothing was written.
@@ -91,7 +94,7 @@ def finish(database: Database, claimed: Claimed, outcome: outcomes.Outcome) -> s
             "lease_epoch": claimed.lease_epoch,
             "announced": [lane.value for lane in ANNOUNCED],
             "channel": ANNOUNCEMENTS,
-            **_as_columns(outcome),
+            **_as_columns(outcome, now),
         },
         claimed.workspace,
     ).fetchone()
@@ -115,7 +118,7 @@ def is_first_book(database: Database) -> bool:
         return tx.execute(_LEDGER["open_first_book"]).fetchone() is not None
 
 
-def _as_columns(outcome: outcomes.Outcome) -> dict[str, Any]:
+def _as_columns(outcome: outcomes.Outcome, now: datetime) -> dict[str, Any]:
     match outcome:
         case outcomes.Done():
             return _columns(
@@ -130,10 +133,14 @@ def _as_columns(outcome: outcomes.Outcome) -> dict[str, Any]:
         case outcomes.HandBack():
             return _columns("queued", progress=outcome.progress)
         case outcomes.Parked():
-            return _columns("parked", run_at=outcome.until, reason=outcome.reason, progress=outcome.progress)
+            return _columns("parked", wait=outcome.until - now, reason=outcome.reason, progress=outcome.progress)
         case outcomes.Retry():
             return _columns(
-                "parked", run_at=outcome.at, attempt="counts", reason=outcome.reason, message=outcome.message or None
+                "parked",
+                wait=outcome.at - now,
+                attempt="counts",
+                reason=outcome.reason,
+                message=outcome.message or None,
             )
         case outcomes.Failed():
             return _columns("failed", reason=outcome.reason, message=outcome.message, outcome=outcome.outcome)
@@ -150,7 +157,7 @@ def _columns(
     *,
     may_repeat: bool = False,
     attempt: str = "stays",
-    run_at: datetime | None = None,
+    wait: timedelta | None = None,
     reason: str | None = None,
     message: str | None = None,
     progress: outcomes.Json | None = None,
@@ -161,7 +168,7 @@ def _columns(
         "state": state,
         "may_repeat": may_repeat,
         "attempt": attempt,
-        "run_at": run_at,
+        "wait": wait,
         "reason": reason,
         "message": message,
         "progress": None if progress is None else Jsonb(progress),

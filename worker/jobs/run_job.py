@@ -115,7 +115,7 @@ class Runner:
         )
 
     def _finish(self, claimed: Claimed, outcome: Outcome) -> str | None:
-        return self._patiently(lambda: ledger.finish(self._services.database, claimed, outcome))
+        return self._patiently(lambda: ledger.finish(self._services.database, claimed, outcome, self._services.clock()))
 
     def _undo_doubtful_claim(self, workspace: str, job_id: int) -> None:
         """The claim may have been committed before the line was cut; nobody would run the job until its deadline."""

@@ -26,7 +26,7 @@ WITH ended AS (
         state = CASE WHEN j.again AND %(may_repeat)s THEN 'queued' ELSE %(state)s END,
         again = j.again AND %(state)s IN ('queued', 'parked'),
         run_at = CASE WHEN %(state)s = 'queued' OR (j.again AND %(may_repeat)s) THEN clock_timestamp()
-                      ELSE coalesce(%(run_at)s::timestamptz, j.run_at) END,
+                      ELSE coalesce(clock_timestamp() + %(wait)s::interval, j.run_at) END,
         attempt = CASE %(attempt)s WHEN 'counts' THEN j.attempt + 1 WHEN 'resets' THEN 0 ELSE j.attempt END,
         deliveries = 0,
         lease_owner = NULL,
