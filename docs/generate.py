@@ -11,7 +11,7 @@ import typer.main
 
 from worker import errors
 from worker.cli.main import app
-from worker.cli.speech import Exit
+from worker.cli.speech import Exit, span
 from worker.connectors import registry
 from worker.settings import PREFIX, Settings
 from worker.store.feed import Event
@@ -69,12 +69,12 @@ def connectors_page() -> str:
         lines += ["| stream | purpose | every | deletions | cursor |", "|---|---|---|---|---|"]
         for stream in connector.streams:
             purpose = stream.purpose.value if stream.purpose else "any"
-            lines.append(f"| `{stream.name}` | {purpose} | {stream.interval} | {stream.deletions} | {stream.cursor} |")
+            lines.append(f"| `{stream.name}` | {purpose} | {span(stream.interval)} | {stream.deletions} | {stream.cursor} |")
         lines += ["", "| scope | why |", "|---|---|"]
         lines += [f"| `{scope}` | {reason} |" for scope, reason in facts.scope_reasons.items()]
         lines += ["", "| budget | of each | limit | window | source |", "|---|---|---|---|---|"]
         lines += [
-            f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | {budget.window} | {budget.source} |"
+            f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | {span(budget.window)} | {budget.source} |"
             for budget in facts.budgets
         ]
         lines.append("")

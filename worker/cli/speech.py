@@ -156,6 +156,8 @@ def shown(value: Any) -> str:
             return "no"
         case datetime():
             return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        case timedelta():
+            return span(value)
         case Enum():
             return str(value.value)
         case list() | tuple() | set() | frozenset():
@@ -164,6 +166,15 @@ def shown(value: Any) -> str:
             return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
         case _:
             return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(value))
+
+
+def span(value: timedelta) -> str:
+    """A length of time in the largest unit that leaves no rest: 15 min, 1 day."""
+    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")):
+        count, rest = divmod(value, unit)
+        if count and not rest:
+            return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
+    return f"{value.total_seconds():g} s"
 
 
 def plain(value: Any) -> Any:
