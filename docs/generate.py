@@ -69,7 +69,8 @@ def connectors_page() -> str:
         lines += ["| stream | purpose | every | deletions | cursor |", "|---|---|---|---|---|"]
         for stream in connector.streams:
             purpose = stream.purpose.value if stream.purpose else "any"
-            lines.append(f"| `{stream.name}` | {purpose} | {span(stream.interval)} | {stream.deletions} | {stream.cursor} |")
+            cells = (f"`{stream.name}`", purpose, span(stream.interval), stream.deletions, stream.cursor)
+            lines.append(f"| {' | '.join(cells)} |")
         lines += ["", "| scope | why |", "|---|---|"]
         lines += [f"| `{scope}` | {reason} |" for scope, reason in facts.scope_reasons.items()]
         lines += ["", "| budget | of each | limit | window | source |", "|---|---|---|---|---|"]

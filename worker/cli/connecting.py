@@ -63,7 +63,7 @@ def connectors(as_json: Json = False) -> None:
                     "connector": name,
                     "stream": stream.name,
                     "purpose": stream.purpose.value if stream.purpose else "any",
-                    "every": stream.interval,
+                    "every_s" if as_json else "every": stream.interval,
                     "scopes": [scope.rpartition("/")[2] for scope in stream.scopes] if not as_json else stream.scopes,
                     "deletions": stream.deletions,
                     **({"title": facts.title, "api_version": facts.api_version} if as_json else {}),
