@@ -10,12 +10,15 @@ read 2026-11-23.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from simulator.app import Simulator
 from simulator.exchange import Reply, Request
-from simulator.google.errors import GoogleError, not_found
+from simulator.google.errors import GoogleError, Style, not_found
+
+_KNOWN_STATUSES = frozenset(one.value for one in HTTPStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,20 @@ class Part:
     body: bytes
 
 
-def serve_batch(simulator: Simulator, outer: Request, *, most: int, within: str) -> Reply:
+def serve_batch(
+    simulator: Simulator,
+    outer: Request,
+    *,
+    most: int,
+    within: str,
+    style: Style = "legacy",
+    instead: Callable[[int], GoogleError | None] = lambda _at: None,
+    backwards: bool = False,
+) -> Reply:
     """Serve a batch of at most so many calls, all to paths that begin with `within`.
+
+    `instead` may give an error for a call, by its place in the batch, that is then not carried out; `backwards` serves
+    the calls and sends their replies in the other order.
 
     Raises: GoogleError 400 for an outer request that cannot be read or has too many parts.
     """
@@ -43,12 +58,14 @@ def serve_batch(simulator: Simulator, outer: Request, *, most: int, within: str)
         )
     boundary = "batch_" + hashlib.blake2s(outer.body, digest_size=12).hexdigest()
     pieces = []
-    for part in parts:
+    numbered = list(enumerate(parts))
+    for at, part in reversed(numbered) if backwards else numbered:
         headers = {"authorization": outer.headers.get("authorization", ""), **part.headers}
-        if part.target.startswith(within):
+        error = instead(at) if part.target.startswith(within) else not_found("Not Found")
+        if error is None:
             reply = simulator.serve_inner(outer, part.method, part.target, headers, part.body)
         else:
-            reply = not_found("Not Found").reply("legacy")
+            reply = error.reply(style)
         pieces.append(_written(boundary, part, reply))
     body = b"".join(pieces) + f"--{boundary}--\r\n".encode()
     return Reply(200, body, f"multipart/mixed; boundary={boundary}")
@@ -96,7 +113,7 @@ def _written(boundary: str, part: Part, reply: Reply) -> bytes:
     if part.content_id is not None:
         inner_id = part.content_id.removeprefix("<").removesuffix(">")
         head.append(f"Content-ID: <response-{inner_id}>")
-    phrase = HTTPStatus(reply.status).phrase if reply.status in {one.value for one in HTTPStatus} else "Simulated"
+    phrase = HTTPStatus(reply.status).phrase if reply.status in _KNOWN_STATUSES else "Simulated"
     head += ["", f"HTTP/1.1 {reply.status} {phrase}", f"Content-Type: {reply.content_type}"]
     head += [f"{name}: {value}" for name, value in reply.headers]
     head += [f"Content-Length: {len(reply.body)}", "", ""]

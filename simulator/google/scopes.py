@@ -16,6 +16,7 @@ PERSON = CONTACTS | OTHER_CONTACTS | {AUTH + "directory.readonly", AUTH + "useri
 GMAIL_METADATA = AUTH + "gmail.metadata"
 GMAIL_READ = frozenset({GMAIL_ALL, AUTH + "gmail.modify", AUTH + "gmail.readonly", GMAIL_METADATA})
 GMAIL_BODIES = GMAIL_READ - {GMAIL_METADATA}
+GMAIL_WRITE = frozenset({GMAIL_ALL, AUTH + "gmail.modify"})
 GMAIL_PROFILE = GMAIL_READ | {AUTH + "gmail.compose"}
 GMAIL_LABELS = GMAIL_READ | {AUTH + "gmail.labels"}
 CALENDAR_LIST = frozenset(

@@ -12,6 +12,8 @@ from simulator.world.calendar_lists import CalendarHall, CalendarList
 from simulator.world.contacts import AddressBook
 from simulator.world.dice import Dice
 from simulator.world.events import Owner
+from simulator.world.mail_facts import MailOwner
+from simulator.world.mailbox import Mailbox
 
 _OTHERS_LIMIT = 400
 
@@ -38,6 +40,7 @@ class Account:
         self._hall = hall
         self._contacts: AddressBook | None = None
         self._others: AddressBook | None = None
+        self._mailbox: Mailbox | None = None
 
     @property
     def display_name(self) -> str:
@@ -58,6 +61,15 @@ class Account:
             size = min(_OTHERS_LIMIT, self._options.people // 10 + 5)
             self._others = AddressBook(self._options.seed, 1_000 + self.number, size, self._epoch)
         return self._others
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The account's mail."""
+        if self._mailbox is None:
+            options = self._options
+            owner = MailOwner(options.seed, self.number, self.display_name, self.email, options.people)
+            self._mailbox = Mailbox(owner, options.messages, self._epoch)
+        return self._mailbox
 
     @property
     def calendars(self) -> CalendarList:

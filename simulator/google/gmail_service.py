@@ -1,0 +1,43 @@
+"""How the Gmail API takes its place in the family: its addresses, its truth, its edits and its switches."""
+
+from typing import Any
+
+import msgspec
+
+from simulator.google.gmail import Gmail
+from simulator.google.gmail_edits import MailEdits, labels_truth, mailbox_truth, messages_truth
+from simulator.google.gmail_rules import GMAIL_HOST
+from simulator.google.people_service import changed
+from simulator.google.service import Parts, Service
+
+_SHARED_HOST = "www.googleapis.com"
+
+
+def gmail_service(parts: Parts) -> Service:
+    """Build the service."""
+    gmail = Gmail(parts.simulator, parts.access)
+
+    def set_switches(changes: dict[str, Any]) -> dict[str, Any]:
+        if changes:
+            gmail.switches = changed(gmail.switches, changes)
+        return dict(msgspec.to_builtins(gmail.switches))
+
+    return Service(
+        name="gmail",
+        prefixes=(
+            (GMAIL_HOST, "/gmail/v1/"),
+            (GMAIL_HOST, "/batch"),
+            (_SHARED_HOST, "/gmail/v1/"),
+            (_SHARED_HOST, "/batch/gmail/v1"),
+        ),
+        style="both",
+        handle=gmail.handle,
+        truth={
+            "messages": messages_truth,
+            "mail_labels": labels_truth,
+            "mailbox": lambda account: mailbox_truth(account, gmail),
+        },
+        edits=MailEdits(parts.simulator.world, gmail).table,
+        counts=lambda account: {"messages": account.mailbox.alive},
+        switches=set_switches,
+    )
