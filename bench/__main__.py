@@ -7,7 +7,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-BENCHES = ("contacts", "jobs", "seal")
+BENCHES = ("contacts", "messages", "jobs", "seal")
 
 
 def main() -> int:
@@ -15,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which of: {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--people", type=int, default=100_000, help="contacts of an account")
+    parser.add_argument("--messages", type=int, default=10_000, help="messages of an account")
     parser.add_argument("--jobs", type=int, default=8_000, help="no-op jobs")
     parser.add_argument("--idle", type=int, default=100, help="jobs into an idle deployment")
     parser.add_argument("--twice", action="store_true", help="run the straight line once more at the end")
