@@ -228,3 +228,27 @@ def test_any_header_and_body_is_read(header, body, charset):
 
 def test_header_reading_is_the_same_twice():
     assert normal_form(message(leaf(b"x"), To="b@x, a@x")) == normal_form(message(leaf(b"x"), To="b@x, a@x"))
+
+
+THAI, JAPANESE = "สวัสดีครับ ใบเสนอราคา", "見積書をお送りします"
+
+
+@pytest.mark.parametrize(
+    ("raw", "charset", "text"),
+    [
+        (THAI.encode(), "windows-874", THAI),  # As Gmail hands it over.
+        (THAI.encode("cp874"), "windows-874", THAI),  # As it was sent.
+        (JAPANESE.encode(), "iso-2022-jp", JAPANESE),
+        (JAPANESE.encode("iso-2022-jp"), "iso-2022-jp", JAPANESE),
+        ("déjà vu".encode(), "iso-8859-1", "déjà vu"),
+        ("déjà vu".encode("latin-1"), "iso-8859-1", "déjà vu"),
+        (THAI.encode("utf-16"), "utf-16", THAI),
+        (b"plain", "nonesuch", "plain"),
+    ],
+)
+def test_text_is_read_whether_or_not_the_provider_has_turned_it_into_utf_8(raw, charset, text):
+    assert mail.decode_text(raw, charset)[0] == text
+
+
+def test_text_cut_within_a_character_is_still_read_as_utf_8():
+    assert mail.decode_text(THAI.encode()[:-1], "windows-874", cut=True) == (THAI[:-1], None)

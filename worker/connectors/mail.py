@@ -15,6 +15,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from binascii import a2b_qp
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -255,12 +256,26 @@ def decode(raw: bytes, charset: str) -> tuple[str, Flag | None]:
 def _text_of(part: MailPart, flags: set[Flag]) -> str:
     # No charset gives more characters than bytes, so a cut here is one that would be made anyway.
     raw = (part.data or b"")[: MOST_BODY_CHARACTERS * 4]
-    if len(part.data or b"") > len(raw):
+    cut = len(part.data or b"") > len(raw)
+    if cut:
         flags.add(Flag.BODY_CUT)
-    text, flag = decode(raw, _charset(part.headers))
+    text, flag = decode_text(raw, _charset(part.headers), cut=cut)
     if flag is not None:
         flags.add(flag)
     return scrub(text.replace("\r\n", "\n"))
+
+
+def decode_text(raw: bytes, charset: str, *, cut: bool = False) -> tuple[str, Flag | None]:
+    """The text of a part, and what was wrong with it. What is UTF-8 is read as that, whatever the header says.
+
+    Gmail hands texts over as UTF-8 and leaves a header that names what they were before (seen by users of its API, not
+    documented); and much mail names the wrong charset by itself. Text in another charset is hardly ever UTF-8 by
+    chance, but for those that write everything in ASCII's characters, which are read as the header says.
+    """
+    if not raw.isascii():
+        with suppress(UnicodeDecodeError):
+            return codecs.utf_8_decode(raw, "strict", not cut)[0], None
+    return decode(raw, charset)
 
 
 def _capped(text: str, flags: set[Flag]) -> str:
