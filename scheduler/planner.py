@@ -1,7 +1,7 @@
 """Plans recurring work: streams that are due, grants that would die unused, holds whose time is over.
 
 It reads intervals and lanes from rows and knows no connector. A job that lives already is enough, so planning twice
-does no harm.
+does no harm. What somebody is just asking for, in a transaction that is not committed, is put off and not waited for.
 """
 
 import random
@@ -14,11 +14,12 @@ from psycopg.types.json import Jsonb
 
 from scheduler.dispatcher import LOCK_CLASS, QUERIES
 from worker.jobs.lanes import Lane
-from worker.store.database import Connection, Database
+from worker.store.database import Connection, Database, unless_locked
 
 _LOCK_NUMBER: Final = 100
 _SPREAD: Final = 0.25
 _PLANNED_AT_ONCE: Final = 500
+_PUT_OFF: Final = timedelta(minutes=1)
 GRANT_IDLE: Final = timedelta(days=150)
 """Google drops refresh tokens that were not used for six months. Source: providers/google.md §1.4."""
 
@@ -53,9 +54,9 @@ class Planner:
             workspace, connection, stream = row["workspace_id"], row["connection_id"], row["stream"]
             wait = None
             if row["may_run"]:
-                wait = next_wait(row["every"], self._fraction())
                 args = {"connection_id": str(connection), "stream": stream}
-                _plan(tx, workspace, "sync_stream", row["lane"], connection, args, f"{connection}:{stream}")
+                planned = _plan(tx, workspace, "sync_stream", row["lane"], connection, args, f"{connection}:{stream}")
+                wait = next_wait(row["every"], self._fraction()) if planned else _PUT_OFF
             tx.execute(
                 QUERIES["plan_stream"],
                 {"workspace": workspace, "connection": connection, "stream": stream, "wait": wait},
@@ -80,15 +81,17 @@ class Planner:
 
 def _plan(
     tx: Connection, workspace: str, kind: str, lane: str, connection: UUID, args: dict[str, Any], what: object
-) -> None:
-    tx.execute(
-        QUERIES["plan_job"],
-        {
-            "workspace": workspace,
-            "kind": kind,
-            "lane": str(lane),
-            "connection": connection,
-            "args": Jsonb(args),
-            "unique_key": f"{kind}:{what}",
-        },
-    )
+) -> bool:
+    """Make the job unless one lives; False if somebody is just making one, and nobody knows yet whether it will."""
+    asked = {
+        "workspace": workspace,
+        "kind": kind,
+        "lane": str(lane),
+        "connection": connection,
+        "args": Jsonb(args),
+        "unique_key": f"{kind}:{what}",
+    }
+    with unless_locked(tx):
+        tx.execute(QUERIES["plan_job"], asked)
+        return True
+    return False

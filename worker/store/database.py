@@ -10,7 +10,7 @@ translated here, and only here, into ours; their texts may hold values of rows a
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, Self
 
 import psycopg
@@ -165,6 +165,14 @@ def _begin(connection: Connection, workspace: str | None) -> None:
     _forget_settings(connection)
     if workspace is not None:
         connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
+
+
+@contextmanager
+def unless_locked(tx: Connection) -> Iterator[None]:
+    """A part of a transaction that is undone if it meets a lock: the rest goes on, and nobody is waited for."""
+    with suppress(pg.LockNotAvailable), tx.transaction():
+        tx.execute("SET LOCAL lock_timeout = '20ms'")
+        yield
 
 
 @contextmanager

@@ -31,7 +31,8 @@ SELECT pg_try_advisory_xact_lock(%(class)s, %(number)s) AS ours;
 
 -- name: admit
 -- Admits up to `room` jobs of a lane: the workspaces that were served longest ago come first, and share alike. The
--- workspaces are found by skipping from one to the next in the index, however many jobs each of them has.
+-- workspaces are found by skipping from one to the next in the index, however many jobs each of them has. Nobody is
+-- waited for: a job that a transaction of the CRM has joined and not committed yet comes with the next tick.
 WITH RECURSIVE waiting AS (
     (SELECT j.workspace_id FROM crm_sync.job j
      WHERE j.lane = %(lane)s AND j.state = 'queued' ORDER BY j.workspace_id LIMIT 1)
@@ -55,11 +56,16 @@ WITH RECURSIVE waiting AS (
               ORDER BY q.run_at, q.job_id LIMIT %(room)s) AS j
     ) AS own
     ORDER BY own.round, turn.place LIMIT %(room)s
+), free AS (
+    SELECT j.workspace_id, j.job_id
+    FROM chosen JOIN crm_sync.job j ON j.workspace_id = chosen.workspace_id AND j.job_id = chosen.job_id
+    WHERE j.state = 'queued'
+    FOR UPDATE OF j SKIP LOCKED
 ), admitted AS (
     UPDATE crm_sync.job AS j
     SET state = 'admitted', admitted_at = clock_timestamp(), rung_at = clock_timestamp()
-    FROM chosen
-    WHERE j.workspace_id = chosen.workspace_id AND j.job_id = chosen.job_id AND j.state = 'queued'
+    FROM free
+    WHERE j.workspace_id = free.workspace_id AND j.job_id = free.job_id
     RETURNING j.workspace_id, j.job_id
 ), noted AS (
     INSERT INTO crm_sync.served AS s (lane, workspace_id, served_at)
@@ -70,14 +76,19 @@ SELECT workspace_id, job_id FROM admitted ORDER BY job_id;
 
 -- name: take_from_dead
 -- Jobs whose owner has not beaten for the lease's length, or that ran past their deadline, are due again. Their
--- deliveries stay counted: a job that kills its process is not begun for ever.
+-- deliveries stay counted: a job that kills its process is not begun for ever. One that is locked has its turn later.
+WITH lost AS (
+    SELECT r.workspace_id, r.job_id FROM crm_sync.job r
+    WHERE r.state = 'running'
+      AND (r.deadline_at < clock_timestamp()
+           OR NOT EXISTS (SELECT FROM crm_sync.process p
+                          WHERE p.process_id = r.lease_owner AND p.beat_at > clock_timestamp() - %(lease)s))
+    FOR UPDATE OF r SKIP LOCKED
+)
 UPDATE crm_sync.job AS j
 SET state = 'queued', lease_epoch = j.lease_epoch + 1, lease_owner = NULL, deadline_at = NULL,
     run_at = clock_timestamp()
-WHERE j.state = 'running'
-  AND (j.deadline_at < clock_timestamp()
-       OR NOT EXISTS (SELECT FROM crm_sync.process p
-                      WHERE p.process_id = j.lease_owner AND p.beat_at > clock_timestamp() - %(lease)s))
+FROM lost WHERE j.workspace_id = lost.workspace_id AND j.job_id = lost.job_id
 RETURNING j.workspace_id, j.job_id, j.deliveries;
 
 -- name: ring_again
