@@ -82,12 +82,13 @@ class World:
     def _changes(self, part: Part, since: int) -> Iterator[Page]:
         if since < self.oldest:
             raise CursorExpired("forgotten")
-        changes = [(key, what) for name, key, what in self.log[since:] if name == part.key]
+        end = len(self.log)
+        changes = [(key, what) for name, key, what in self.log[since:end] if name == part.key]
         chunks = [changes[start : start + self.page_size] for start in range(0, len(changes), self.page_size)] or [[]]
         position = since
         for number, chunk in enumerate(chunks):
             last = number == len(chunks) - 1
-            position = len(self.log) if last else self._position(part, since, (number + 1) * self.page_size)
+            position = end if last else self._position(part, since, (number + 1) * self.page_size)
             shown = [key for key, _ in chunk if key in self.parts[part.key]]
             gone = [f"{part.key}/{key}" if part.key else key for key, _ in chunk if key not in self.parts[part.key]]
             self.served += 1
