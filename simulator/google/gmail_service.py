@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from simulator.google.gmail import Gmail
-from simulator.google.gmail_edits import MailEdits, labels_truth, mailbox_truth, messages_truth
+from simulator.google.gmail_edits import MailEdits, labels_truth, mailbox_truth, messages_truth, states_truth
 from simulator.google.gmail_rules import GMAIL_HOST
 from simulator.google.people_service import changed
 from simulator.google.service import Parts, Service
@@ -34,6 +34,7 @@ def gmail_service(parts: Parts) -> Service:
         handle=gmail.handle,
         truth={
             "messages": messages_truth,
+            "message_states": states_truth,
             "mail_labels": labels_truth,
             "mailbox": lambda account: mailbox_truth(account, gmail),
         },

@@ -21,6 +21,10 @@ def _headers(name: str, lines: list[tuple[str, str | bytes]], **truth: Any) -> H
     return HardMail(name, lambda setting: letter(setting, b"See above.", lines=lines, text="See above.", **truth))
 
 
+def _dated(name: str, date: str) -> HardMail:
+    return _headers(name, [("Date", date)], date=date)
+
+
 def _without(name: str, *missing: str, **truth: Any) -> HardMail:
     return HardMail(name, lambda setting: letter(setting, b"Something is missing.", without=missing,
                                                  text="Something is missing.", **truth))  # fmt: skip
@@ -140,9 +144,9 @@ HEADERS: tuple[HardMail, ...] = (
     _without("no to", "To", to=()),
     _without("no subject", "Subject", subject=""),
     _without("no mime-version and no content type", "MIME-Version", "Content-Type"),
-    _headers("date invalid", [("Date", "Thu, 32 Foo 2026 25:61:99 +9999")]),
-    _headers("date in the year 99999", [("Date", "Fri, 01 Jan 99999 00:00:00 +0000")]),
-    _headers("date with a named zone", [("Date", "Tue, 3 Mar 26 9:05 EST (Eastern)")]),
+    _dated("date invalid", "Thu, 32 Foo 2026 25:61:99 +9999"),
+    _dated("date in the year 99999", "Fri, 01 Jan 99999 00:00:00 +0000"),
+    _dated("date with a named zone", "Tue, 3 Mar 26 9:05 EST (Eastern)"),
     HardMail("headers twice", _doubled),
     _headers("very long subject", [("Subject", folded(_LONG))], subject=_LONG),
     _headers("subject of 4,000 encoded words", [("Subject", _FLOOD)], subject=None),

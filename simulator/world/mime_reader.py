@@ -10,11 +10,13 @@ import base64
 import binascii
 import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 _DEPTH = 200
 _LINE_END = re.compile(rb"\r?\n(?![ \t])")
+_KIND = re.compile(r"[^\s/]+/[^\s/]+")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:\\.|[^"\\])*"|[^;]*)', re.DOTALL)
 _WORD = re.compile(r"=\?([^?\s]+)\?([bBqQ])\?([^?]*)\?=")
@@ -46,7 +48,7 @@ def read(raw: bytes, depth: int = 0) -> Part:
     lines, body = _split(raw)
     part = Part(_headers(lines))
     kind, part.parameters = _parameterised(part.header("Content-Type"))
-    if re.fullmatch(r"[^\s/]+/[^\s/]+", kind):
+    if _KIND.fullmatch(kind):
         part.mime_type = kind.lower()
     disposition, named = _parameterised(part.header("Content-Disposition"))
     part.disposition = disposition.lower()
@@ -101,7 +103,9 @@ def _headers(block: bytes) -> list[tuple[str, bytes]]:
 
 def _parameterised(value: bytes) -> tuple[str, dict[str, str]]:
     """Return a value and its parameters, those of RFC 2231 put together and those of RFC 2047 read."""
-    main, _, _ = value.partition(b";")
+    main, semicolon, _ = value.partition(b";")
+    if not semicolon:
+        return main.strip().decode("latin-1"), {}
     plain: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, bool, bytes]]] = {}
     for name, given in _PARAMETER.findall(value):
@@ -132,22 +136,33 @@ def _joined(pieces: list[tuple[int, bool, bytes]]) -> str:
 
 
 def _pieces(body: bytes, boundary: bytes) -> list[bytes]:
-    marks = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    """Return what stands between the boundaries; a body that ends without the last one ends its last part."""
     pieces: list[bytes] = []
     start: int | None = None
-    for mark in marks.finditer(body):
+    for before, after, is_last in _boundaries(body, b"--" + boundary):
         if start is not None:
-            pieces.append(body[start : mark.start()])
-        if mark[1]:
-            return [_without_first_line_end(piece) for piece in pieces]
-        start = mark.end()
+            pieces.append(body[start:before])
+        start = after
+        if is_last:
+            return pieces
     if start is not None:
         pieces.append(body[start:])
-    return [_without_first_line_end(piece) for piece in pieces]
+    return pieces
 
 
-def _without_first_line_end(piece: bytes) -> bytes:
-    return piece[2:] if piece.startswith(b"\r\n") else piece[1:]
+def _boundaries(body: bytes, mark: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Go through the boundaries: where the text before ends, where the text after begins, whether it is the last."""
+    at = body.find(mark)
+    while at >= 0:
+        after = at + len(mark)
+        if at == 0 or body[at - 1 : at] == b"\n":
+            is_last = body[after : after + 2] == b"--"
+            end = body.find(b"\n", after)
+            end = len(body) if end < 0 else end
+            if not body[after + 2 * is_last : end].strip(b" \t\r"):
+                before = max(at - 2 if body[at - 2 : at] == b"\r\n" else at - 1, 0)
+                yield before, min(end + 1, len(body)), is_last
+        at = body.find(mark, after)
 
 
 def _transferred(body: bytes, encoding: bytes) -> bytes:

@@ -18,6 +18,7 @@ from simulator.world.mail_facts import MailFacts, MailFile, Party
 HeaderLines = Sequence[tuple[str, str | bytes]]
 _WORD_BYTES = 42
 _LINE = 76
+_HIGH_BYTES = bytes(range(128, 256))
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n")
 _SPECIAL = set('()<>[]:;@\\,."')
 
@@ -84,7 +85,7 @@ def text_part(subtype: str, text: str, charset: str = "utf-8") -> tuple[HeaderLi
     kind = f"text/{subtype}; charset={charset}"
     if raw.isascii() and max(map(len, raw.split(b"\r\n"))) < 900 and b"\x00" not in raw:
         return [("Content-Type", kind), ("Content-Transfer-Encoding", "7bit")], raw
-    if sum(byte < 128 for byte in raw) * 10 > len(raw) * 8:
+    if len(raw.translate(None, _HIGH_BYTES)) * 10 > len(raw) * 8:
         packed = quoted_printable(raw)
         return [("Content-Type", kind), ("Content-Transfer-Encoding", "quoted-printable")], packed
     return [("Content-Type", kind), ("Content-Transfer-Encoding", "base64")], wrapped_base64(raw)
