@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from tests.sync.scripted import World, world_of
-from worker.errors import ConnectionStopped, LeaseLost, ProviderRefused, Transient
+from worker.errors import ConnectionStopped, CursorExpired, LeaseLost, ProviderRefused, Transient
 from worker.records import Page, Part
 
 
@@ -64,6 +64,30 @@ def test_p12_an_expired_cursor_heals_by_a_full_pass(bench):
         one.rows("SELECT count(*) AS n FROM crm_sync.pass_seen WHERE connection_id = %s", one.connection_id)[0]["n"]
         == 0
     )
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_p12_a_cursor_that_expires_between_two_pages_heals_in_the_same_run(bench, full):
+    one = bench(world_of(20))
+    one.sync()
+    for number in range(12):
+        one.world.put(f"p{number:04d}", f"Renamed {number}")
+    served = []
+    pages = one.world.pages
+
+    def dies_after_two(session, part, cursor):
+        for page in pages(session, part, cursor):
+            served.append(page)
+            if len(served) == 3:
+                raise CursorExpired("the token of the next page is dead")
+            yield page
+
+    one.stream = one.world.stream(pages=dies_after_two)
+    notes = one.sync(full=full)
+    assert one.names() == one.truth()
+    assert one.replay() == set(one.truth())
+    assert notes.saved == 12, "what was committed before it died is counted"
+    assert [event for event, _ in one.events()].count("stream.resync") == 1
 
 
 def test_p12_a_full_pass_writes_only_what_changed(bench):

@@ -101,41 +101,44 @@ def _read_part(run: Run, part: Part, row: PartRow, notes: RunNotes) -> RunEnd:
             return _end_part(run, row, notes)
         if full_pass_is_due(row, run.stream, run.now()):
             row = _begin_pass(run, row)
-        try:
-            end, row = _turn_pages(run, part, row, notes)
-        except CursorExpired as error:
+        end, row, expired = _turn_pages(run, part, row, notes)
+        notes = end.notes
+        if expired is not None:
             if notes.resynced:
-                raise Transient("the provider refuses the cursor of a pass that has just begun") from None
-            row = _begin_pass(run, row, because=error.reason)
+                raise Transient("the provider refuses the cursor of a pass that has just begun")
+            row = _begin_pass(run, row, because=expired.reason)
             notes.resynced = True
             continue
-        notes = end.notes
         if not end.finished:
             return end
         return _end_part(run, row, notes)
 
 
-def _turn_pages(run: Run, part: Part, row: PartRow, notes: RunNotes) -> tuple[RunEnd, PartRow]:
+def _turn_pages(run: Run, part: Part, row: PartRow, notes: RunNotes) -> tuple[RunEnd, PartRow, CursorExpired | None]:
+    """How far it came, and why the cursor is dead if it is; it may die after some pages, which stay committed."""
     cursor = None
     if row.sealed_cursor is not None:
         cursor = run.seals.open("part.cursor", row.part_key, row.sealed_cursor)
-    source = run.stream.pages(run.session, part, cursor)
-    with Ahead(source, lambda page: prepare(run, row.part_key, page)) as ahead:
-        while (prepared := ahead.take()) is not None:
-            page = prepared.page
-            if page.more and page.cursor == cursor:
-                raise Transient("the provider gives the same page again and again")
-            goes_on = page.more and page.not_before is None
-            if goes_on and not run.lease.out_of_time():
-                ahead.read_on()
-            row, notes = commit_page(run, row, prepared, notes)
-            cursor = page.cursor
-            if page.not_before is not None:
-                return RunEnd(finished=False, not_before=page.not_before, notes=notes), row
-            if not page.more:
-                return RunEnd(finished=True, not_before=None, notes=notes), row
-            if run.lease.out_of_time():
-                return RunEnd(finished=False, not_before=None, notes=notes), row
+    try:
+        source = run.stream.pages(run.session, part, cursor)
+        with Ahead(source, lambda page: prepare(run, row.part_key, page)) as ahead:
+            while (prepared := ahead.take()) is not None:
+                page = prepared.page
+                if page.more and page.cursor == cursor:
+                    raise Transient("the provider gives the same page again and again")
+                goes_on = page.more and page.not_before is None
+                if goes_on and not run.lease.out_of_time():
+                    ahead.read_on()
+                row, notes = commit_page(run, row, prepared, notes)
+                cursor = page.cursor
+                if page.not_before is not None:
+                    return RunEnd(finished=False, not_before=page.not_before, notes=notes), row, None
+                if not page.more:
+                    return RunEnd(finished=True, not_before=None, notes=notes), row, None
+                if run.lease.out_of_time():
+                    return RunEnd(finished=False, not_before=None, notes=notes), row, None
+    except CursorExpired as error:
+        return RunEnd(finished=False, not_before=None, notes=notes), row, error
     raise Transient("the connector ended without a last page")
 
 
