@@ -96,6 +96,26 @@ def test_every_page_links_to_pages_that_exist() -> None:
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def tests_of(path: Path) -> set[str]:
+    """The names of a module's tests."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+
+
+def test_every_test_that_the_fault_matrix_names_exists_and_no_case_is_left_out() -> None:
+    page = (ROOT / "docs" / "explanation" / "faults.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page)
+    assert len(named) > 100
+    for path, name in named:
+        assert (ROOT / path).is_file(), path
+        assert not name or name in tests_of(ROOT / path), f"{path}::{name}"
+    cases = re.findall(r"^\| (\d+) \|.*\|$", page, re.MULTILINE)
+    assert cases == [str(number) for number in range(1, 55)]
+    for line in page.splitlines():
+        if re.match(r"\| \d", line):
+            assert "tests/" in line or "*Later:*" in line or "below" in line, f"a case with no test: {line[:40]}"
+
+
 COMMANDS = dict(every_command(typer.main.get_command(app), ("crm-sync",)))
 
 
