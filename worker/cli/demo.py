@@ -73,6 +73,7 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
             google_client_id=google.facts["client_id"],
             google_client_secret=SecretStr(google.facts["client_secret"]),
             redirect_uri=google.facts["redirect_uris"][0],
+            gmail_window_days=0,
             lease_s=5,
             shutdown_s=2.0,
         )

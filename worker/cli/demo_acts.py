@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from worker.cli.connecting import show_streams
 from worker.cli.consent import connect_account
 from worker.cli.demo_stage import NotHeldError, Provider, Step, require
-from worker.cli.demo_tables import script_of, some_contacts, some_mails
+from worker.cli.demo_tables import script_of, some_contacts, some_mails, some_meetings
 from worker.cli.environment import Environment
 from worker.cli.speech import Speech
 from worker.cli.supervise import Child, Supervisor
@@ -23,13 +23,28 @@ from worker.cli.waiting import wait_for, wait_for_all
 from worker.client import Client, Record
 from worker.connectors import registry
 from worker.errors import KeyShredded
-from worker.records import Contact, Message
+from worker.records import Contact, Event, Message
 from worker.settings import Role
 from worker.vault.keyring import Keyring
 from worker.vault.keys import KeyStore
 
 TENANTS: Final = ("paper-moon", "river-books")
 _PATIENCE_S: Final = 90.0
+CHANGES: Final[tuple[dict[str, Any], ...]] = (
+    {"do": "add_contact", "fields": {"given_name": "Nova", "family_name": "Arrival"}},
+    {"do": "change_contact", "id": "#7", "fields": {"given_name": "Renamed"}},
+    {"do": "delete_contact", "id": "#9"},
+    {"do": "add_message", "fields": {"subject": "One more thing", "text": "The lorry leaves on Tuesday."}},
+    {"do": "trash_message", "id": "#20"},
+    {"do": "add_event", "fields": {"title": "One more meeting"}},
+)
+EXPECTED_NEWS: Final = {
+    "contacts record.saved": 2,
+    "contacts record.deleted": 1,
+    "messages record.saved": 1,
+    "messages record.deleted": 1,
+    "events record.saved": 1,
+}
 
 
 class Demo:
@@ -110,8 +125,8 @@ class Demo:
                     done = wait_for_all(self.speech, crm, jobs, _PATIENCE_S)
                     require(all(job.succeeded for job in done), "a sync job did not succeed")
                     held = {item.stream: sum(item.held.values()) for item in crm.streams(self.connections[tenant])}
-                truth = len(self.provider.truth(account, "contacts"))
-                require(held["contacts"] == truth, f"{tenant} holds {held['contacts']} contacts of {truth}")
+                for stream, number in self.provider.numbers(account).items():
+                    require(held[stream] == number, f"{tenant} holds {held[stream]} {stream} of {number}")
                 shown[tenant] = held
 
     def look(self) -> None:
@@ -123,17 +138,17 @@ class Demo:
                 records = self._records(crm)
                 people = [record.body for record in records if isinstance(record.body, Contact)]
                 mails = [record.body for record in records if isinstance(record.body, Message)]
+                meetings = [record.body for record in records if isinstance(record.body, Event)]
                 scripts = Counter(script_of(person.display_name) for person in people)
                 found = next(person for person in people if person.emails and person.display_name)
                 again = crm.search(email=found.emails[0].value)
                 require(any(hit.body == found for hit in again), "a contact was not found by its address")
             if not self.speech.as_json:
                 self.speech.table("Some contacts", ["name", "email", "phone"], some_contacts(people))
-                if mails:
-                    self.speech.table("Some mails", ["script", "from", "subject", "text"], some_mails(mails))
-            if mails:
-                written = {script_of(mail.subject + mail.text) for mail in mails}
-                require({"Thai", "Arabic"} <= written, f"mails came in {sorted(written)} only")
+                self.speech.table("Some mails", ["from", "subject", "text"], some_mails(mails))
+                self.speech.table("Some meetings", ["starts", "summary", "guests", "repeats"], some_meetings(meetings))
+            written = {script_of(mail.subject + mail.text) for mail in mails}
+            require({"Thai", "Arabic"} <= written, f"mails came in {sorted(written)} only")
             shown["contacts by script"] = dict(scripts)
             shown["found by e-mail"] = len(again)
 
@@ -143,19 +158,22 @@ class Demo:
             account, tenant = self.accounts[0], TENANTS[0]
             with self.client(tenant) as crm:
                 before = crm.feed_head()
-                self.provider.edit(
-                    account,
-                    {"do": "add_contact", "fields": {"given_name": "Nova", "family_name": "Arrival"}},
-                    {"do": "change_contact", "id": "#7", "fields": {"given_name": "Renamed"}},
-                    {"do": "delete_contact", "id": "#9"},
-                )
+                self.provider.edit(account, *CHANGES)
                 wait_for_all(self.speech, crm, crm.sync(self.connections[tenant]), _PATIENCE_S)
-                news = [change for change in crm.feed(before) if change.stream == "contacts"]
-            seen = Counter(change.event for change in news)
+                news = [change for change in crm.feed(before) if change.key]
+            seen = Counter(f"{change.stream} {change.event}" for change in news)
             if not self.speech.as_json:
-                rows = [{"position": each.position, "event": each.event, "key": (each.key or "")[:12]} for each in news]
-                self.speech.table("The feed", ["position", "event", "key"], rows)
-            require(seen == {"record.saved": 2, "record.deleted": 1}, f"the feed told {dict(seen)}")
+                rows = [
+                    {
+                        "position": each.position,
+                        "stream": each.stream,
+                        "event": each.event,
+                        "key": (each.key or "")[:12],
+                    }
+                    for each in news
+                ]
+                self.speech.table("The feed", ["position", "stream", "event", "key"], rows)
+            require(seen == EXPECTED_NEWS, f"the feed told {dict(seen)}")
             shown["feed entries"] = dict(seen)
 
     def kill(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 PEOPLE: Final = 2_500
-MESSAGES: Final = 120
-EVENTS: Final = 40
+MESSAGES: Final = 300
+EVENTS: Final = 60
 QUOTA_SCALE: Final = 10_000.0
 
 
@@ -51,6 +51,20 @@ class Provider:
     def truth(self, account: str, kind: str) -> list[dict[str, Any]]:
         """What an account really holds."""
         return list(self.control("truth", account=account, kind=kind)["items"])
+
+    def numbers(self, account: str) -> dict[str, int]:
+        """How many records of each stream an account really holds, by what the connector says that it syncs."""
+        mails = self.truth(account, "messages")
+        calendars = self.truth(account, "calendars")
+        readable = {item["id"] for item in calendars if not item["hidden"] and item["role"] != "freeBusyReader"}
+        events = self.truth(account, "events")
+        return {
+            "contacts": len(self.truth(account, "contacts")),
+            "messages": sum(not {"SPAM", "TRASH"} & set(mail["labels"]) and not mail["vanished"] for mail in mails),
+            "events": sum(
+                event["calendar_id"] in readable and event["kind"] in {"default", "fromGmail"} for event in events
+            ),
+        }
 
 
 def require(holds: bool, otherwise: str) -> None:
