@@ -118,6 +118,16 @@ def test_whichever_way_google_has_of_showing_mail_it_is_read(simulator, account,
     assert (plain(body.text), body.subject) == (plain(easy["text"]), easy["subject"])
 
 
+def test_text_that_google_keeps_back_is_flagged(simulator, account, session_of):
+    simulator.control("services", {"gmail": {"external_above_bytes": 4_000}})
+    session, held = session_of(account), Held()
+    sync(session, held)
+    huge = next(each for each in truth(simulator, account).values() if each["hard_case"] == "huge text")
+    body = held.records[huge["id"]]
+    assert isinstance(body, Message)
+    assert (body.flags, body.text, len(body.attachments)) == (("text_not_sent",), "", 1)
+
+
 EDITS: dict[str, list[dict[str, Any]]] = {
     "a mail comes": [{"do": "add_message", "fields": {"subject": "New"}}],
     "a mail goes for good": [{"do": "delete_message", "id": "#90"}],

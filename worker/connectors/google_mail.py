@@ -15,7 +15,8 @@ deletions   `messagesDeleted`; a message that goes to Spam or Trash goes here to
 limits      Gmail's units: 20 a message, so 300 messages a minute and user; 50 in a batch, as Google advises
 known gaps  labels UNREAD, STARRED, IMPORTANT and CATEGORY_… are left out (each mail that somebody reads would come
             again); label changes in a time that Google no longer tells are not seen until a message changes again;
-            attachments by name and size only
+            attachments by name and size only; a text that Google hands out only by a request of its own, as it may with
+            large ones, is told like an attachment and flagged `text_not_sent`
 
 Source: providers/google.md §3, §4 and §10 (read 2026-11); https://developers.google.com/workspace/gmail/api/guides/sync
 """

@@ -56,6 +56,7 @@ class Flag(StrEnum):
     DATE_UNREADABLE = "date_unreadable"
     HEADERS_CUT = "headers_cut"
     HTML_FLATTENED = "html_flattened"
+    TEXT_NOT_SENT = "text_not_sent"
     TEXT_REPAIRED = "text_repaired"
     TOO_DEEP = "too_deep"
     TOO_MANY_PARTS = "too_many_parts"
@@ -127,6 +128,8 @@ def read_content(parts: Iterable[MailPart], flags: set[Flag]) -> Content:
             continue
         shown = {"text/plain": texts, "text/html": pages}.get(kind)
         if shown is None or part.filename or part.data is None or _is_attached(part.headers):
+            if shown is not None and part.data is None and not part.filename and not _is_attached(part.headers):
+                flags.add(Flag.TEXT_NOT_SENT)
             if part.size_bytes or part.filename or shown is None:
                 attachments.append(_attachment(part))
             continue
