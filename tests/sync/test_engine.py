@@ -199,6 +199,37 @@ def test_p12_a_record_that_cannot_be_parsed_is_set_aside_and_leaves_when_it_can(
     assert one.rows("SELECT reason FROM crm_sync.quarantine WHERE connection_id = %s", one.connection_id) == []
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_p12_a_record_that_can_be_parsed_no_more_is_kept_as_it_was(bench, full):
+    one = bench(world_of(9))
+    one.sync()
+    held, events = one.names(), one.events()
+    one.world.put("p0002", "Renamed, and broken with it")
+    one.world.refuse = {"p0002"}
+    notes = one.sync(full=full)
+    assert notes.refused == 1
+    assert one.names() == held
+    assert one.events() == events
+    one.world.refuse = set()
+    one.sync(full=True)
+    assert one.names() == one.truth()
+
+
+def test_p12_a_held_record_that_shows_itself_broken_is_released(bench):
+    one = bench(world_of(200, page_size=50))
+    one.sync()
+    for number in range(150):
+        one.world.drop(f"p{number:04d}")
+    one.world.forget_changes()
+    one.sync()
+    one.world.put("p0007", "Back, and broken")
+    one.world.refuse = {"p0007"}
+    one.sync()
+    held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h "
+                    "USING (workspace_id, hold_id) WHERE h.connection_id = %s", one.connection_id)  # fmt: skip
+    assert held[0]["n"] == 149
+
+
 def test_parts_have_cursors_of_their_own_and_one_that_fails_holds_up_none(bench):
     world = World(parts={"a": {}, "b": {}, "c": {}})
     for part in "abc":

@@ -105,7 +105,7 @@ def delete(tx: Connection, place: StreamPlace, keys: Iterable[bytes]) -> list[by
 
 
 def note_seen(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, keys: Sequence[bytes]) -> None:
-    """Note what a full pass saw unchanged."""
+    """Note what a full pass saw and did not write."""
     if keys:
         tx.execute(QUERIES["note_seen"], {**place.arguments(), "part": part, "pass": pass_id, "keys": list(keys)})
 

@@ -121,15 +121,17 @@ def _write(
     moved = [old for save in decision.saves for old in save.moved_from]
     documents.unindex(tx, place, stale)
     documents.save(tx, place, key, part.pass_id, sealed)
+    # What cannot be read is there all the same: the version of it that we hold is kept.
+    set_aside = [document_key for document_key, _, _ in prepared.refused]
     if part.in_full_pass:
-        documents.note_seen(tx, place, key, part.pass_id, decision.unchanged)
+        documents.note_seen(tx, place, key, part.pass_id, [*decision.unchanged, *set_aside])
     if moved or decision.deletes:
         documents.delete(tx, place, [*moved, *decision.deletes])
     if prepared.refused:
         documents.quarantine(tx, place, key, prepared.refused)
     shown = [*(document.document_key for document in sealed), *decision.unchanged]
     if part.hold_id is not None:
-        parts.release_items(tx, place, part.hold_id, shown)
+        parts.release_items(tx, place, part.hold_id, [*shown, *set_aside])
     if part.set_aside:
         documents.leave_quarantine(tx, place, shown)
 

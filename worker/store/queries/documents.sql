@@ -65,7 +65,7 @@ WITH gone AS (
 SELECT document_key FROM gone ORDER BY document_key;
 
 -- name: note_seen
--- Notes what a full pass saw and found unchanged.
+-- Notes what a full pass saw and found unchanged, or could not read.
 INSERT INTO crm_sync.pass_seen (workspace_id, connection_id, stream, part_key, pass_id, document_key)
 SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, %(pass)s, seen.document_key
 FROM unnest(%(keys)b::bytea[]) AS seen (document_key)
