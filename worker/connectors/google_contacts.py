@@ -305,7 +305,7 @@ def _page(session: Session, body: bytes, place: _Cursor, tokens: google_api.Page
 def _record(session: Session, person: _Person) -> Record:
     if _is_cut(person):
         person = _whole(session, person)
-    previous = tuple(name for name in person.metadata.previous_resource_names if name != person.resource_name)
+    previous = tuple([name for name in person.metadata.previous_resource_names if name != person.resource_name])
     return Record(person.resource_name, Kind.CONTACT, contact_of(person), previous)
 
 

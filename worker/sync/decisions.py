@@ -82,7 +82,9 @@ def decide_page(
     unchanged: list[bytes] = []
     for key in sorted(latest):
         record, before = latest[key], held.get(key)
-        moved_from = tuple(old for old in record.previous if old in held and old != key and old not in latest)
+        moved_from: tuple[bytes, ...] = ()
+        if record.previous:
+            moved_from = tuple(old for old in record.previous if old in held and old != key and old not in latest)
         if before is not None and before.digest == record.digest and not moved_from:
             unchanged.append(key)
         else:

@@ -90,7 +90,7 @@ def _arrived(run: Run, number: int, record: Record) -> Arrived:
         kind=record.kind,
         plain=plain,
         index_of=number,
-        previous=tuple(run.seals.document_key(name, key) for key in record.previous_keys),
+        previous=tuple([run.seals.document_key(name, key) for key in record.previous_keys]),
     )
 
 
