@@ -113,7 +113,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "values": [row["blind"]], "value": row["blind"], "hold": row["hold"], "key_id": row["key"],
         "job": victim.job_id, "job_id": victim.job_id, "request": victim.connection_id, "state_mac": b"mac",
         "account_mac": b"canary-mac", "provider": "scripted", "epoch": 1, "version": 1, "lease_epoch": 1,
-        "limit": 10, "after": 0, "through": 10, "seq": 2, "position": 0, "pass": 1, "pass_id": 1, "last": b"",
+        "limit": 10, "after": 0, "through": 10, "seq": 1_000_000, "position": 0, "pass": 1, "pass_id": 1, "last": b"",
         "page_number": 9, "normaliser": 1, "cursor": b"c", "sweeping": True, "attempt": uuid4(), "owner": uuid4(),
         "lease": timedelta(seconds=1), "lifetime": timedelta(hours=1), "refresh_lifetime": None, "sealed": b"s",
         "answer": "a", "life": timedelta(hours=1), "process_id": UUID(int=1), "most_deliveries": 5,
