@@ -131,13 +131,16 @@ class Runner:
             _log.error("job.not_claimed", job_id=job_id, reason=error.reason, error=str(error))
 
     def _patiently(self, act: Callable[[], T]) -> T | None:
-        """Do it again while Postgres is away, for the length of a lease at most; None if it could not be done."""
-        give_up_s = time.monotonic() + self._services.settings.lease_s
+        """Do it again while Postgres is away; None if this process ends meanwhile.
+
+        There is no other end to it: as long as this process beats, nobody takes the job from it, and a job whose
+        outcome was never written would lie there until its deadline.
+        """
         for pause_s in chain(_AGAIN_S, repeat(_AGAIN_S[-1])):
             try:
                 return act()
             except Unavailable:
-                if time.monotonic() > give_up_s or self._process.wait(pause_s):
+                if self._process.wait(pause_s):
                     return None
         return None
 
