@@ -7,7 +7,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-BENCHES = ("contacts", "messages", "jobs", "seal")
+BENCHES = ("contacts", "messages", "jobs", "seal", "budgets")
 
 
 def main() -> int:
@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=10_000, help="messages of an account")
     parser.add_argument("--jobs", type=int, default=8_000, help="no-op jobs")
     parser.add_argument("--idle", type=int, default=100, help="jobs into an idle deployment")
+    parser.add_argument("--minutes", type=int, default=4, help="of reading at the provider's own limits")
     parser.add_argument("--twice", action="store_true", help="run the straight line once more at the end")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args()

@@ -76,16 +76,16 @@ class Place:
 
 
 @contextmanager
-def place(*, workers: int = 1, threads: int = 4, **world: float) -> Iterator[Place]:
+def place(*, workers: int = 1, threads: int = 4, quota_scale: float = QUOTA_SCALE, **world: float) -> Iterator[Place]:
     """A deployment in a folder of its own; all of it is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="crm-sync-bench-"))
     try:
-        with Simulator.start(**{"quota_scale": QUOTA_SCALE, "accounts": 4, "seed": 7, **world}) as simulator:
+        with Simulator.start(quota_scale=quota_scale, **{"accounts": 4, "seed": 7, **world}) as simulator:
             settings = Settings(
                 mode=Mode.DEVELOPMENT,
                 data_dir=folder,
                 provider_route=simulator.url,
-                quota_scale=QUOTA_SCALE,
+                quota_scale=quota_scale,
                 google_client_id=simulator.facts["client_id"],
                 google_client_secret=SecretStr(simulator.facts["client_secret"]),
                 redirect_uri=simulator.facts["redirect_uris"][0],

@@ -77,7 +77,7 @@ def contacts(line: Line) -> Iterator[Listed]:
 
 
 def messages(line: Line) -> Iterator[Listed]:
-    """The mailbox, fifty a page: a list, then a batch that reads what it lists."""
+    """The mailbox, as many a page as the connector reads: a list, then a batch that reads what it lists."""
     base = "/gmail/v1/users/me/messages"
     inner = urlencode({"format": "full", "fields": google_message.FIELDS})
     token = ""

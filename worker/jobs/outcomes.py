@@ -114,6 +114,8 @@ Outcome = Done | Yield | Parked | Retry | Failed | Dead | Cancelled | HandBack |
 
 _NAMED_TIME_SPREAD = timedelta(seconds=5)
 """A window that many jobs wait for must not be stormed in the second it opens."""
+_BOOKED_TIME_SPREAD = timedelta(seconds=1)
+"""What our own books name is asked of them again, and not of a provider: waiting longer would waste the window."""
 _NO_TIME_NAMED = timedelta(seconds=60)
 _OURS_IS_AWAY = timedelta(seconds=10)
 _FIRST_WAIT = timedelta(seconds=2)
@@ -139,7 +141,8 @@ def decide(
             return Parked(now + (0.2 + 0.8 * fraction()) * _OURS_IS_AWAY, error.reason)
         case Throttled() | BudgetSpent():
             named = error.until if error.until is not None else now + _NO_TIME_NAMED
-            return Parked(max(named, now) + fraction() * _NAMED_TIME_SPREAD, error.reason)
+            spread = _BOOKED_TIME_SPREAD if isinstance(error, BudgetSpent) else _NAMED_TIME_SPREAD
+            return Parked(max(named, now) + fraction() * spread, error.reason)
         case BadRequest() | NotFound() | SetAside():
             return Failed(error.reason, str(error))
         case AskPerson():
