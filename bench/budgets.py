@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def spending(requests: Sequence[dict[str, Any]], account: str) -> list[tuple[float, int]]:
     """When an account spent how many units."""
     return [
-        (each["real_at"], (each["quota_units"] or 0) + sum(inner["quota_units"] or 0 for inner in each["inner"]))
+        (each["real_at"], sum((one["quota_units"] or {}).get(LIMIT.name, 0) for one in (each, *each["inner"])))
         for each in requests
         if each["account"] == account
     ]

@@ -91,7 +91,4 @@ def _plan(
         "args": Jsonb(args),
         "unique_key": f"{kind}:{what}",
     }
-    with unless_locked(tx):
-        tx.execute(QUERIES["plan_job"], asked)
-        return True
-    return False
+    return unless_locked(tx, QUERIES["plan_job"], asked)

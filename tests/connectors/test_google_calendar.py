@@ -226,3 +226,18 @@ JSON = st.recursive(
 def test_any_event_is_taken_or_refused(value):
     page = google_calendar.sort_events("c", [msgspec.Raw(msgspec.json.encode(value))], set())
     assert len(page.records) + len(page.tombstones) + len(page.refused) == 1
+
+
+def test_item_without_a_readable_id_is_no_proof_that_others_are_gone(calendar):
+    session, held = session_of(calendar), Held()
+    held.run(google_calendar, session, WORK)
+    held.forget_place()
+    nameless = {"items": [{"id": "e0", "status": "confirmed"}, {"id": 7}], "nextPageToken": "p"}
+    calendar.answers = [(200, nameless), (200, {"items": [], "nextSyncToken": "s0"})]
+    held.run(google_calendar, session, WORK, most_pages=1)
+    held.run(google_calendar, session_of(calendar), WORK)
+    assert len(held.records) == 250
+    held.forget_place()
+    calendar.answers = [(200, {"items": [{"id": "e0", "status": "confirmed"}], "nextSyncToken": "s0"})]
+    held.run(google_calendar, session, WORK)
+    assert set(held.records) == {f"{WORK.key}/e0"}

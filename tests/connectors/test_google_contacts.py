@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 
+import httpx
 import pytest
 
 from simulator.client import Simulator
-from tests.connectors.sessions import ConnectorSession, Held
+from tests.connectors.sessions import ConnectorSession, Held, scripted
 from worker.connectors import gmail, google_api, google_contacts
 from worker.errors import BadRecord, CursorExpired, ScopeMissing, Transient
 from worker.records import Contact, Profile
@@ -135,3 +136,24 @@ def test_cursor_of_another_release_leads_to_a_full_pass(simulator, account, curs
     held.cursor = cursor
     with pytest.raises(CursorExpired):
         run(session_of(account), held)
+
+
+def test_contact_without_a_readable_name_is_no_proof_that_others_are_gone():
+    pages = {
+        "": {"connections": [{"resourceName": "people/a"}, {"resourceName": 7}], "nextPageToken": "2"},
+        "2": {"connections": [{"resourceName": "people/c"}], "nextSyncToken": "s"},
+    }
+    session = ConnectorSession(
+        scripted(lambda request: httpx.Response(200, json=pages[request.url.params.get("pageToken", "")])),
+        gmail.FACTS.hosts,
+        gmail.FACTS.budgets,
+    )
+    held = Held()
+    held.records = dict.fromkeys(("people/a", "people/b", "people/c"), Contact())
+    run(session, held)
+    assert set(held.records) == {"people/a", "people/b", "people/c"}
+    assert len(held.refused) == 1
+    pages[""]["connections"][1] = {"resourceName": "people/d"}  # type: ignore[index]
+    held.forget_place()
+    run(session, held)
+    assert set(held.records) == {"people/a", "people/c", "people/d"}

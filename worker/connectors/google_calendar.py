@@ -118,12 +118,17 @@ class _Events(msgspec.Struct, rename="camel"):
 
 
 class _Cursor(msgspec.Struct, omit_defaults=True):
-    """Where a calendar resumes: `sync` is empty in a full pass, `page` is empty at the beginning of a list."""
+    """Where a calendar resumes: `sync` is empty in a full pass, `page` is empty at the beginning of a list.
+
+    `unsure` says that the pass met an item without a readable id: it may be one that we hold, so what the pass did not
+    show is no proof that it is gone.
+    """
 
     fingerprint: str
     page: str = ""
     sync: str = ""
     issued_at: datetime | None = None
+    unsure: bool = False
     version: int = 1
 
 
@@ -268,16 +273,17 @@ def _page(
     session: Session, part: Part, place: _Cursor, tokens: google_api.PageTokens, ended: set[str]
 ) -> tuple[Page, _Cursor]:
     listed = read_json(_ask(session, part.key, place), _Events)
+    found = sort_events(part.key, listed.items, ended)
     more = bool(listed.next_page_token)
+    unsure = place.unsure or any(item.key.startswith(_key(part.key, _NAMELESS)) for item in found.refused)
     if more:
-        following = msgspec.structs.replace(place, page=tokens.next(listed.next_page_token))
+        following = msgspec.structs.replace(place, page=tokens.next(listed.next_page_token), unsure=unsure)
     elif listed.next_sync_token:
         following = _Cursor(FINGERPRINT, sync=listed.next_sync_token, issued_at=session.now())
     else:
         raise Transient("Google ended the list without a sync token.")
-    found = sort_events(part.key, listed.items, ended)
-    page = replace(found, cursor=msgspec.json.encode(following), more=more, covers=None if place.sync else FULL_PASS)
-    return page, following
+    covers = None if place.sync or unsure else FULL_PASS
+    return replace(found, cursor=msgspec.json.encode(following), more=more, covers=covers), following
 
 
 def sort_events(calendar_id: str, items: list[msgspec.Raw], ended: set[str]) -> Page:
@@ -318,11 +324,15 @@ def _key(calendar_id: str, event_id: str) -> str:
     return f"{calendar_id}/{event_id}"
 
 
+_NAMELESS: Final = "item "
+"""No event's id holds a space."""
+
+
 def _id_of(raw: msgspec.Raw, number: int) -> str:
     try:
         return msgspec.json.decode(raw, type=_OnlyId).id
     except (msgspec.MsgspecError, RecursionError):
-        return f"item {number}"
+        return f"{_NAMELESS}{number}"
 
 
 def _ask(session: Session, calendar_id: str, place: _Cursor) -> bytes:

@@ -156,12 +156,17 @@ class _RawConnections(msgspec.Struct, rename="camel"):
 
 
 class _Cursor(msgspec.Struct, omit_defaults=True):
-    """Where a list resumes: `sync` is empty in a full pass, `page` is empty at the beginning of a list."""
+    """Where a list resumes: `sync` is empty in a full pass, `page` is empty at the beginning of a list.
+
+    `unsure` says that the pass met an item without a readable name: it may be one that we hold, so what the pass did
+    not show is no proof that it is gone.
+    """
 
     fingerprint: str
     page: str = ""
     sync: str = ""
     issued_at: datetime | None = None
+    unsure: bool = False
     version: int = 1
 
 
@@ -283,8 +288,9 @@ def _ask(session: Session, place: _Cursor) -> bytes:
 def _page(session: Session, body: bytes, place: _Cursor, tokens: google_api.PageTokens) -> tuple[Page, _Cursor]:
     listed, refused = parse_page(body)
     more = bool(listed.next_page_token)
+    unsure = place.unsure or any(item.key.startswith(_NAMELESS) for item in refused)
     if more:
-        following = msgspec.structs.replace(place, page=tokens.next(listed.next_page_token))
+        following = msgspec.structs.replace(place, page=tokens.next(listed.next_page_token), unsure=unsure)
     elif listed.next_sync_token:
         following = _Cursor(FINGERPRINT, sync=listed.next_sync_token, issued_at=session.now())
     else:
@@ -296,7 +302,7 @@ def _page(session: Session, body: bytes, place: _Cursor, tokens: google_api.Page
         refused=refused,
         cursor=msgspec.json.encode(following),
         more=more,
-        covers=None if place.sync else FULL_PASS,
+        covers=None if place.sync or unsure else FULL_PASS,
         total_hint=listed.total_people or None,
     )
     return page, following
@@ -330,8 +336,11 @@ class _Named(msgspec.Struct, rename="camel"):
     resource_name: str = ""
 
 
+_NAMELESS: Final = "item "
+
+
 def _name_of(raw: msgspec.Raw, number: int) -> str:
     try:
-        return msgspec.json.decode(raw, type=_Named).resource_name or f"item {number}"
+        return msgspec.json.decode(raw, type=_Named).resource_name or f"{_NAMELESS}{number}"
     except (msgspec.MsgspecError, RecursionError):
-        return f"item {number}"
+        return f"{_NAMELESS}{number}"

@@ -167,12 +167,13 @@ def _begin(connection: Connection, workspace: str | None) -> None:
         connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
 
 
-@contextmanager
-def unless_locked(tx: Connection) -> Iterator[None]:
-    """A part of a transaction that is undone if it meets a lock: the rest goes on, and nobody is waited for."""
+def unless_locked(tx: Connection, statement: LiteralString, arguments: Row) -> bool:
+    """Carry out a statement within a transaction; False if it met a lock: it is undone then, and nobody waited for."""
     with suppress(pg.LockNotAvailable), tx.transaction():
         tx.execute("SET LOCAL lock_timeout = '20ms'")
-        yield
+        tx.execute(statement, arguments)
+        return True
+    return False
 
 
 @contextmanager
