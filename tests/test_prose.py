@@ -96,7 +96,7 @@ def test_every_page_links_to_pages_that_exist() -> None:
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def tests_of(path: Path) -> set[str]:
+def those_in(path: Path) -> set[str]:
     """The names of a module's tests."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
@@ -108,7 +108,7 @@ def test_every_test_that_the_fault_matrix_names_exists_and_no_case_is_left_out()
     assert len(named) > 100
     for path, name in named:
         assert (ROOT / path).is_file(), path
-        assert not name or name in tests_of(ROOT / path), f"{path}::{name}"
+        assert not name or name in those_in(ROOT / path), f"{path}::{name}"
     cases = re.findall(r"^\| (\d+) \|.*\|$", page, re.MULTILINE)
     assert cases == [str(number) for number in range(1, 55)]
     for line in page.splitlines():
