@@ -1,6 +1,8 @@
 """Sealed values open where they belong and nowhere else (P7); the format is what the reference says, to the byte."""
 
+import hmac
 import json
+import os
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import SealBroken
+from worker.vault import sealing
+from worker.vault.mac import Mac
 from worker.vault.sealing import (
     OVERHEAD_BYTES,
     Context,
@@ -108,3 +112,24 @@ def test_p3_a_key_shows_itself_to_nobody() -> None:
     assert KEY._material.hex() not in repr(KEY)
     with pytest.raises(TypeError):
         pickle.dumps(KEY)
+
+
+@given(key=st.binary(min_size=1, max_size=200), messages=st.lists(st.binary(max_size=5_000), max_size=5))
+def test_a_mac_is_hmac_sha_256_however_often_it_is_used(key, messages):
+    mac = Mac(key)
+    assert [mac(message) for message in messages] == [hmac.digest(key, message, "sha256") for message in messages]
+
+
+def test_nonces_of_forked_processes_differ():
+    key = DataKey(b"k" * 16, b"m" * 32)
+    before = sealing.seal_with_aad(key, b"", b"")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, sealing.seal_with_aad(key, b"", b""))
+        os._exit(0)
+    os.waitpid(child, 0)
+    there, here = os.read(reading, 1_000), sealing.seal_with_aad(key, b"", b"")
+    os.close(reading)
+    os.close(writing)
+    assert len({before, there, here}) == 3

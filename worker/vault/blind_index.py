@@ -10,7 +10,6 @@ normal form. So equal addresses give equal values within one workspace and unrel
 It does not store or look up anything.
 """
 
-import hmac
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ import idna
 import phonenumbers
 
 from worker.records import Identifier, IdentifierKind
+from worker.vault.mac import Mac
 from worker.vault.sealing import DataKey
 
 VERSION = b"\x01"
@@ -26,6 +26,7 @@ _MAC_BYTES = 15
 _FEWEST_DIGITS = 3
 """Fewer digits name nobody, and would join strangers."""
 _E164 = re.compile(r"^\+[1-9][0-9]{4,14}$")
+_MAY_BE_EXTENDED = re.compile(r"[;,#xX]")
 _NO_DIGITS = re.compile(r"[^0-9]+")
 _EXTENSION = re.compile(r"(?<=\d)\s*(?:;ext=|;|,|#|ext\.?|x).*$", re.IGNORECASE | re.DOTALL)
 
@@ -33,13 +34,13 @@ _EXTENSION = re.compile(r"(?<=\d)\s*(?:;ext=|;|,|#|ext\.?|x).*$", re.IGNORECASE 
 class BlindIndex:
     """The blind index of one workspace."""
 
-    __slots__ = ("_digits_key", "_e164_key", "_email_key", "_region")
+    __slots__ = ("_digits", "_e164", "_email", "_region")
 
     def __init__(self, key: DataKey, default_region: str) -> None:
         self._region = default_region
-        self._email_key = key.derive("blind-index email")
-        self._e164_key = key.derive("blind-index phone e164")
-        self._digits_key = key.derive("blind-index phone digits")
+        self._email = Mac(key.derive("blind-index email"))
+        self._e164 = Mac(key.derive("blind-index phone e164"))
+        self._digits = Mac(key.derive("blind-index phone digits"))
 
     def values(self, identifiers: Iterable[Identifier]) -> list[bytes]:
         """The values of all `identifiers`, each once, in order."""
@@ -54,17 +55,17 @@ class BlindIndex:
     def email(self, text: str) -> list[bytes]:
         """The values to look `text` up by: one, or none if it is empty."""
         normal = normal_email(text)
-        return [_mac(self._email_key, normal)] if normal else []
+        return [_value(self._email, normal)] if normal else []
 
     def phone(self, text: str, canonical: str = "") -> list[bytes]:
         """The values to look `text` up by: at most two, any of which may match."""
         values = []
         e164 = canonical if _E164.match(canonical) else normal_phone(text or canonical, self._region)
         if e164:
-            values.append(_mac(self._e164_key, e164))
+            values.append(_value(self._e164, e164))
         digits = plain_digits(text or canonical)
         if len(digits) >= _FEWEST_DIGITS:
-            values.append(_mac(self._digits_key, digits))
+            values.append(_value(self._digits, digits))
         return values
 
 
@@ -90,7 +91,9 @@ def normal_phone(text: str, default_region: str) -> str:
 def plain_digits(text: str) -> str:
     """The digits of a number, of any script, as 0 to 9; an extension behind them is left out."""
     if text.isascii():
-        return _NO_DIGITS.sub("", _EXTENSION.sub("", text))
+        # Most numbers have no extension, and looking for one at each digit costs more than all the rest.
+        bare = _EXTENSION.sub("", text) if _MAY_BE_EXTENDED.search(text) else text
+        return _NO_DIGITS.sub("", bare)
     shown = "".join(
         str(unicodedata.decimal(character)) if character.isdecimal() else character
         for character in unicodedata.normalize("NFKC", text)
@@ -116,5 +119,5 @@ def _without_invisible(text: str) -> str:
     return "".join(character for character in text if unicodedata.category(character) not in {"Cf", "Cc"})
 
 
-def _mac(key: bytes, normal: str) -> bytes:
-    return VERSION + hmac.digest(key, normal.encode("utf-8", "surrogatepass"), "sha256")[:_MAC_BYTES]
+def _value(mac: Mac, normal: str) -> bytes:
+    return VERSION + mac(normal.encode("utf-8", "surrogatepass"))[:_MAC_BYTES]

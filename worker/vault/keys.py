@@ -13,7 +13,6 @@ in no process for longer than the job that was under way. A key seals at most 2^
 goes on opening what it sealed. The rows may live in another database than the rest.
 """
 
-import hmac
 import os
 import threading
 from collections.abc import Iterable, Mapping
@@ -29,6 +28,7 @@ from worker.store.database import Database, Row
 from worker.vault.blind_index import BlindIndex
 from worker.vault.intake import IntakeKey, public_half
 from worker.vault.keyring import KeyEncryption, WrapContext, Wrapped
+from worker.vault.mac import Mac
 from worker.vault.sealing import (
     KEY_BYTES,
     DataKey,
@@ -146,29 +146,29 @@ class ConnectionKey:
 class RecordKeys:
     """What seals a connection's records and gives them stable names. Threads may share it."""
 
-    __slots__ = ("_digest_key", "_document_key", "_part_key", "_sealing", "open", "seal")
+    __slots__ = ("_digest", "_document", "_part", "_sealing", "open", "seal")
 
     def __init__(self, sealing: ConnectionKey, index: DataKey) -> None:
         self._sealing = sealing
         # As attributes, since a page of a thousand records calls them a thousand times.
         self.seal = sealing.seal
         self.open = sealing.open
-        self._digest_key = sealing.derive("digest")
-        self._document_key = index.derive("document key")
-        self._part_key = index.derive("part key")
+        self._digest = Mac(sealing.derive("digest"))
+        self._document = Mac(index.derive("document key"))
+        self._part = Mac(index.derive("part key"))
 
     def document_key(self, stream: str, provider_id: str) -> bytes:
         """16 bytes that name a record of a stream, the same for as long as the connection lives."""
-        return _name(self._document_key, stream, provider_id)
+        return _name(self._document, stream, provider_id)
 
     def part_key(self, stream: str, part: str) -> bytes:
         """16 bytes that name a part of a stream, likewise."""
-        return _name(self._part_key, stream, part)
+        return _name(self._part, stream, part)
 
     def digest(self, stream: str, normaliser: int, normal_form: bytes) -> bytes:
         """16 bytes by which an unchanged record is recognised; others after a new key or a new normaliser."""
         head = f"{stream}\0{normaliser}\0".encode()
-        return hmac.digest(self._digest_key, head + normal_form, "sha256")[:NAME_BYTES]
+        return self._digest(head + normal_form)[:NAME_BYTES]
 
     def __repr__(self) -> str:
         return "RecordKeys()"
@@ -232,8 +232,8 @@ class KeyStore:
     def sibling_mac(self, provider: str, project: str, subject: str) -> bytes:
         """The name under which all grants of one account to one provider project are siblings, in any workspace."""
         fields = (provider.encode(), project.encode(), subject.encode())
-        key = self._workspace_key(_Owner(DEPLOYMENT), "sibling").derive("sibling")
-        return hmac.digest(key, b"".join(field_bytes(value) for value in fields), "sha256")
+        mac = Mac(self._workspace_key(_Owner(DEPLOYMENT), "sibling").derive("sibling"))
+        return mac(b"".join(field_bytes(value) for value in fields))
 
     def intake(self) -> IntakeKey:
         """The private halves of the intake key; the first caller makes one. The public half is shown to the CRM."""
@@ -364,5 +364,5 @@ class KeyStore:
             ).rowcount
 
 
-def _name(key: bytes, stream: str, provider_id: str) -> bytes:
-    return hmac.digest(key, f"{stream}\0{provider_id}".encode("utf-8", "surrogatepass"), "sha256")[:NAME_BYTES]
+def _name(mac: Mac, stream: str, provider_id: str) -> bytes:
+    return mac(f"{stream}\0{provider_id}".encode("utf-8", "surrogatepass"))[:NAME_BYTES]

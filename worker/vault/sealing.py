@@ -17,7 +17,7 @@ So a value that is moved to another workspace, connection, kind of column or row
 that is put back where versions count. `docs/reference/sealed-format.md` is the same for other languages.
 """
 
-import os
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -115,8 +115,11 @@ def aad_of(prefix: bytes, row: bytes, key_id: bytes, version: int) -> bytes:
     )
 
 
-def seal_with_aad(key: DataKey, plaintext: bytes, aad: bytes, *, randomness: Randomness = os.urandom) -> bytes:
-    """`seal` for a caller that has built the AAD itself, as thousands of rows of one page do."""
+def seal_with_aad(key: DataKey, plaintext: bytes, aad: bytes, *, randomness: Randomness = ssl.RAND_bytes) -> bytes:
+    """`seal` for a caller that has built the AAD itself, as thousands of rows of one page do.
+
+    Nonces are OpenSSL's random bytes, which are safe across a fork; `mac.py` says why not the system's own.
+    """
     nonce = randomness(NONCE_BYTES)
     return b"".join((_VERSION, key.key_id, nonce, key.encrypt(nonce, plaintext, aad)))
 
@@ -140,7 +143,7 @@ def key_id_of(sealed: bytes) -> bytes:
     return bytes(sealed[1:_NONCE_AT])
 
 
-def seal(key: DataKey, plaintext: bytes, context: Context, *, randomness: Randomness = os.urandom) -> bytes:
+def seal(key: DataKey, plaintext: bytes, context: Context, *, randomness: Randomness = ssl.RAND_bytes) -> bytes:
     """Seal `plaintext` for `context`; the layout is drawn at the top of this file."""
     prefix = aad_prefix(context.workspace, context.connection, context.label)
     aad = aad_of(prefix, context.row, key.key_id, context.version)
