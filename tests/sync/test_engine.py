@@ -230,6 +230,70 @@ def test_p12_a_held_record_that_shows_itself_broken_is_released(bench):
     assert held[0]["n"] == 149
 
 
+def test_p12_a_held_record_that_a_later_page_of_the_same_run_shows_is_released(bench):
+    one = bench(world_of(200, page_size=100))
+    one.sync()
+    keys = [f"p{number:04d}" for number in range(100)]
+
+    def gone_and_back(_session, _part, _cursor):
+        yield Page(tombstones=tuple(keys), cursor=b"gone", more=True)
+        yield Page(records=tuple(one.world.record("", key) for key in keys[:30]), cursor=b"back")
+
+    one.stream = one.world.stream(pages=gone_and_back)
+    one.sync()
+    held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h "
+                    "USING (workspace_id, hold_id) WHERE h.connection_id = %s", one.connection_id)  # fmt: skip
+    assert held[0]["n"] == 70
+
+
+def test_p12_what_was_set_aside_and_is_gone_is_set_aside_no_more(bench):
+    world = World(parts={"a": {}, "b": {}})
+    for part in "ab":
+        for number in range(4):
+            world.put(f"{part}{number}", f"Person {number}", part)
+    one = bench(world)
+    world.refuse = {"a0", "b0"}
+    count = "SELECT count(*) AS n FROM crm_sync.quarantine WHERE connection_id = %s"
+    one.sync()
+    assert one.rows(count, one.connection_id)[0]["n"] == 2
+    pages = world.pages
+
+    def a0_is_gone(session, part: Part, cursor):
+        if part.key == "a":
+            yield Page(tombstones=("a0",), cursor=b"gone")
+        else:
+            yield from pages(session, part, cursor)
+
+    one.stream = world.stream(pages=a0_is_gone)
+    one.sync()
+    assert one.rows(count, one.connection_id)[0]["n"] == 1
+    del world.parts["b"]
+    one.sync()
+    assert one.rows(count, one.connection_id)[0]["n"] == 0
+
+
+def test_p12_a_run_counts_the_pages_of_a_part_that_failed_after_them(bench):
+    world = World(parts={"a": {}, "b": {}})
+    for part in "ab":
+        for number in range(9):
+            world.put(f"k{number}", f"{part}{number}", part)
+    one = bench(world)
+    pages = world.pages
+
+    def a_breaks_at_its_third_page(session, part: Part, cursor):
+        for number, page in enumerate(pages(session, part, cursor)):
+            if part.key == "a" and number == 2:
+                raise ProviderRefused("this calendar is odd")
+            yield page
+
+    one.stream = world.stream(pages=a_breaks_at_its_third_page)
+    notes = one.sync()
+    sums = one.rows("SELECT sum(seen)::int AS n FROM crm_sync.part WHERE connection_id = %s", one.connection_id)
+    assert (notes.pages, notes.seen, notes.saved) == (5, 15, 15)
+    assert sums[0]["n"] == 15
+    assert len(notes.parts_failed) == 1
+
+
 def test_parts_have_cursors_of_their_own_and_one_that_fails_holds_up_none(bench):
     world = World(parts={"a": {}, "b": {}, "c": {}})
     for part in "abc":

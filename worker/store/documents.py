@@ -139,7 +139,7 @@ def quarantine(tx: Connection, place: StreamPlace, part: bytes, refused: Sequenc
 
 
 def leave_quarantine(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> None:
-    """Records that could be taken leave the quarantine."""
+    """Records that could be taken, or are gone at the provider, leave the quarantine."""
     if keys:
         tx.execute(QUERIES["leave_quarantine"], {**place.arguments(), "keys": list(keys)})
 

@@ -49,7 +49,7 @@ def prepare(run: Run, part: bytes, page: Page) -> PreparedPage:
 
 
 def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes) -> tuple[PartRow, RunNotes]:
-    """Commit a page; returns the part and the notes as they stand after it.
+    """Commit a page; returns the part and the notes as they stand after it. The notes are those given, brought forward.
 
     Raises:
         ConnectionStopped: the connection was stopped meanwhile; nothing was written.
@@ -61,7 +61,7 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
         parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
         decision = _decide(run, tx, prepared, notes)
         with tx.pipeline():
-            entries = _write(run, tx, part, prepared, decision, notes)
+            entries, hold_id = _write(run, tx, part, prepared, decision, notes)
             parts.turn_page(
                 tx,
                 run.place,
@@ -77,8 +77,18 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
                 after.total_hint = page.total_hint
             feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
         run.lease.fence(tx, after.as_progress())
-    turned = replace(part, page_number=part.page_number + 1, sealed_cursor=prepared.cursor, sweeping=sweeping)
-    return turned, after
+    # What this page held back or set aside, a later page of the same run may show again.
+    turned = replace(
+        part,
+        page_number=part.page_number + 1,
+        sealed_cursor=prepared.cursor,
+        sweeping=sweeping,
+        hold_id=hold_id,
+        set_aside=part.set_aside or bool(prepared.refused),
+    )
+    # The same notes, so that an error in a later page does not take this one's numbers along.
+    notes.become(after)
+    return turned, notes
 
 
 def _arrived(run: Run, number: int, record: Record) -> Arrived:
@@ -113,8 +123,8 @@ def _decide(run: Run, tx: Connection, prepared: PreparedPage, notes: RunNotes) -
 
 def _write(
     run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, decision: PageDecision, notes: RunNotes
-) -> list[Entry]:
-    """Write what was decided; returns what to announce."""
+) -> tuple[list[Entry], int | None]:
+    """Write what was decided; returns what to announce, and the part's open hold, if there is one."""
     place, key = run.place, part.part_key
     sealed = [_seal(run, save, prepared.page.records[save.record.index_of]) for save in decision.saves]
     stale = _stale_lookups(decision.saves, sealed)
@@ -133,21 +143,23 @@ def _write(
     if part.hold_id is not None:
         parts.release_items(tx, place, part.hold_id, [*shown, *set_aside])
     if part.set_aside:
-        documents.leave_quarantine(tx, place, shown)
+        # What is gone at the provider is not waited for any longer either.
+        documents.leave_quarantine(tx, place, [*shown, *prepared.tombstones])
 
     entries = [_announce(save) for save in decision.saves]
     entries += [Entry(Event.RECORD_DELETED, document_key) for document_key in decision.deletes]
-    if decision.held_back:
-        entries += hold(run, tx, part, decision.held_back, notes.part_total)
-    return entries
+    if not decision.held_back:
+        return entries, part.hold_id
+    hold_id, news = hold(run, tx, part, decision.held_back, notes.part_total)
+    return entries + news, hold_id
 
 
-def hold(run: Run, tx: Connection, part: PartRow, keys: Sequence[bytes], total: int) -> list[Entry]:
-    """Put deletions on hold; announces only what is new in the hold."""
+def hold(run: Run, tx: Connection, part: PartRow, keys: Sequence[bytes], total: int) -> tuple[int, list[Entry]]:
+    """Put deletions on hold; returns the hold, and announces only what is new in it."""
     hold_id, added = parts.hold_deletions(tx, run.place, part.part_key, keys, total)
     if not added:
-        return []
-    return [Entry(Event.DELETIONS_HELD, None, {"hold_id": hold_id, "count": added, "part_total": total})]
+        return hold_id, []
+    return hold_id, [Entry(Event.DELETIONS_HELD, None, {"hold_id": hold_id, "count": added, "part_total": total})]
 
 
 def _seal(run: Run, save: Save, record: Record) -> SealedDocument:

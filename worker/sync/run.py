@@ -108,6 +108,11 @@ class RunNotes:
         if self.part != part.hex():
             self.part, self.part_total, self.part_deleted, self.resynced = part.hex(), total, 0, False
 
+    def become(self, after: "RunNotes") -> None:
+        """Take over what `plus` gave, once its page is committed."""
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(after, name))
+
     def plus(self, counters: Counters) -> "RunNotes":
         """The notes after a page; the notes themselves change only once the page is committed."""
         sums = {name: getattr(self, name) + number for name, number in counters.as_dict().items()}

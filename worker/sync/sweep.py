@@ -45,7 +45,7 @@ def _sweep_batch(run: Run, row: PartRow, notes: RunNotes) -> tuple[bool, RunNote
         if not keys:
             return True, notes
         if len(keys) > left:
-            entries = hold(run, tx, row, keys, notes.part_total)
+            _, entries = hold(run, tx, row, keys, notes.part_total)
             # What is held away is out of reach of the next look; the sweep goes on until nothing is unseen.
             notes.part_deleted = deletions_allowed(notes.part_total)
         else:

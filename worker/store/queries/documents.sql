@@ -102,7 +102,7 @@ ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
 SET reason = excluded.reason, detail = excluded.detail, last_at = now(), times = q.times + 1;
 
 -- name: leave_quarantine
--- A record that can be taken again leaves the quarantine.
+-- A record that can be taken again, or is gone, leaves the quarantine.
 DELETE FROM crm_sync.quarantine
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
   AND document_key = ANY(%(keys)b::bytea[]);

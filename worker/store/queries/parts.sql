@@ -47,6 +47,11 @@ VALUES (%(workspace)s, %(connection)s, %(stream)s, %(part)s, %(sealed_key)s)
 ON CONFLICT DO NOTHING;
 
 -- name: remove_part
+-- With what of it was set aside, since nobody will ever show that again.
+WITH set_aside AS (
+    DELETE FROM crm_sync.quarantine
+    WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s
+)
 DELETE FROM crm_sync.part
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
 
