@@ -1,11 +1,15 @@
 """The engine over a real Postgres: whole pages, resumption anywhere, sweeps, holds, stops. Promises P1, P2, P5, P12."""
 
+import threading
 import uuid
+from types import SimpleNamespace
 
 import pytest
 
 from tests.sync.scripted import World, world_of
 from worker.errors import ConnectionStopped, CursorExpired, LeaseLost, ProviderRefused, Transient
+from worker.jobs import decide_deletions
+from worker.jobs.outcomes import Done
 from worker.records import Page, Part
 
 
@@ -244,6 +248,40 @@ def test_p12_a_held_record_that_a_later_page_of_the_same_run_shows_is_released(b
     held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h "
                     "USING (workspace_id, hold_id) WHERE h.connection_id = %s", one.connection_id)  # fmt: skip
     assert held[0]["n"] == 70
+
+
+def test_p12_a_decision_on_a_hold_waits_for_the_page_that_shows_its_records(bench):
+    one = bench(world_of(200, page_size=200))
+    one.sync()
+    keys = [f"p{number:04d}" for number in range(100)]
+    one.stream = one.world.stream(pages=lambda *_: iter([Page(tombstones=tuple(keys), cursor=b"gone")]))
+    one.sync()
+    hold = one.rows("SELECT hold_id FROM crm_sync.deletion_hold WHERE connection_id = %s", one.connection_id)[0]
+    context = SimpleNamespace(
+        services=SimpleNamespace(database=one.database),
+        workspace=one.workspace,
+        args={"hold_id": hold["hold_id"], "decision": "approve"},
+        progress=None,
+        fence=lambda _tx, _progress: None,
+    )
+    outcomes: list[Done] = []
+    approval = threading.Thread(target=lambda: outcomes.append(decide_deletions.run(context)))
+
+    def approved_meanwhile(identifiers):
+        # The page has looked at what we hold, and has not committed.
+        if not approval.is_alive():
+            approval.start()
+            approval.join(0.5)
+        return one.blind.values(identifiers)
+
+    one.world.put("new", "Newcomer")
+    shown = tuple(one.world.record("", key) for key in [*keys, "new"])
+    one.stream = one.world.stream(pages=lambda *_: iter([Page(records=shown, cursor=b"back")]))
+    one.sync(blind=approved_meanwhile)
+    approval.join(20)
+    assert [outcome.outcome["records"] for outcome in outcomes] == [0]
+    assert one.names() == one.truth()
+    assert one.replay() == set(one.truth())
 
 
 def test_p12_what_was_set_aside_and_is_gone_is_set_aside_no_more(bench):

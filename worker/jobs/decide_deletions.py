@@ -1,6 +1,6 @@
 """Carries out what was decided about a mass deletion that waits: approve, reject, or apply after its time (P12).
 
-    lock the hold ─▶ a batch: delete, or keep for good ─▶ commit ─▶ … ─▶ close the hold and announce it
+    lock connection and hold ─▶ a batch: delete, or keep for good ─▶ commit ─▶ … ─▶ close the hold and announce it
 
 Each batch takes its keys out of the hold in the same transaction, so that a job killed between two of them goes on
 where it was. `apply` is the planner's word once the hold's seven days are over; before that it is refused.
@@ -12,7 +12,7 @@ from worker.errors import BadRequest
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Done, HandBack, Outcome, Yield
-from worker.store import documents, feed, parts
+from worker.store import connections, documents, feed, parts
 from worker.store.documents import StreamPlace
 from worker.store.feed import Entry, Event
 from worker.store.parts import HoldRow
@@ -40,6 +40,10 @@ def run(context: JobContext) -> Outcome:
 
 def _batch(context: JobContext, hold_id: int, decision: str, before: int) -> tuple[bool, int]:
     with context.services.database.transaction(context.workspace) as tx:
+        of = parts.connection_of_hold(tx, context.workspace, hold_id)
+        if of is not None:
+            # No page commits meanwhile: one that found these records unchanged would take them for kept.
+            connections.lock(tx, context.workspace, of)
         hold = parts.lock_hold(tx, context.workspace, hold_id)
         _refuse_if_not_open(context, hold, hold_id, decision)
         if hold is None or hold.state != "open":

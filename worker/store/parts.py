@@ -245,6 +245,12 @@ def release_items(tx: Connection, place: StreamPlace, hold_id: int, keys: Sequen
     tx.execute(QUERIES["release_items"], {"workspace": place.workspace, "hold": hold_id, "keys": list(keys)})
 
 
+def connection_of_hold(tx: Connection, workspace: str, hold_id: int) -> UUID | None:
+    """Whose deletions the hold keeps, or None. It never changes, so nothing is locked."""
+    row = tx.execute(QUERIES["connection_of_hold"], {"workspace": workspace, "hold": hold_id}).fetchone()
+    return row["connection_id"] if row else None
+
+
 def lock_hold(tx: Connection, workspace: str, hold_id: int) -> HoldRow | None:
     """The hold, locked, or None."""
     row = tx.execute(QUERIES["lock_hold"], {"workspace": workspace, "hold": hold_id}).fetchone()

@@ -120,6 +120,9 @@ SELECT count(*) AS added FROM added;
 DELETE FROM crm_sync.deletion_hold_item
 WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s AND document_key = ANY(%(keys)b::bytea[]);
 
+-- name: connection_of_hold
+SELECT connection_id FROM crm_sync.deletion_hold WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s;
+
 -- name: lock_hold
 SELECT hold_id, connection_id, stream, part_key, state, applies_at
 FROM crm_sync.deletion_hold
