@@ -147,6 +147,20 @@ def test_a_revoked_grant_asks_for_a_new_consent_and_a_reconnect_goes_on(deployme
     assert (jobs[0].outcome or {})["saved"] == 0, "the cursor still lived, so nothing was read anew"
 
 
+def test_two_purposes_added_at_the_same_time_are_both_held(deployment: Deployment, account: str) -> None:
+    connection = deployment.connect(account)
+    started = []
+    for purpose in ("mail", "calendar"):
+        job_id = deployment.client.connect_start(
+            "gmail", [purpose], policy_version="2026-11", agreed_by="user:1", connection_id=connection
+        )
+        started.append(deployment.wait(job_id, open_outcome=True))
+    for each in started:
+        assert answer(deployment, each, account).succeeded
+    assert sorted(deployment.client.connection(connection).purposes) == ["calendar", "contacts", "mail"]
+    assert {stream.state for stream in deployment.client.streams(connection)} == {"active"}
+
+
 def test_a_reconnect_with_another_account_is_refused(deployment: Deployment, account: str) -> None:
     connection = deployment.connect(account)
     stranger = next(deployment.next_account)  # type: ignore[attr-defined]

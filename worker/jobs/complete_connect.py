@@ -169,13 +169,15 @@ def _activate(
     services, workspace = context.services, context.workspace
     granted = reply.scopes or normal_scopes(request.scopes)
     key = services.keys.grant(workspace, request.connection_id)
-    plans = plan_streams(connector, request.purposes, granted)
     with services.database.transaction(workspace) as tx:
         was = connections.lock(tx, workspace, request.connection_id)
         if was is None or was.epoch != request.epoch:
             raise ConnectionStopped("the connection was ended while the person consented")
         if connections.being_ended(tx, workspace, request.connection_id):
             raise ConnectionStopped("the connection is being ended")
+        # What was added to a living grant while this person consented stays added.
+        purposes = tuple(sorted({*request.purposes, *(was.purposes if was.state is State.ACTIVE else ())}))
+        plans = plan_streams(connector, purposes, granted)
         siblings.lock_account(tx, workspace, account_mac)
         _require_account(tx, workspace, was, account_mac)
         try:
@@ -187,7 +189,7 @@ def _activate(
             tx,
             workspace,
             was,
-            consent=Consent(request.purposes, request.policy_version, request.agreed_by),
+            consent=Consent(purposes, request.policy_version, request.agreed_by),
             scopes=granted,
             account_mac=account_mac,
             streams=plans,
