@@ -250,6 +250,19 @@ def test_p12_a_held_record_that_a_later_page_of_the_same_run_shows_is_released(b
     assert held[0]["n"] == 70
 
 
+def test_a_large_sweep_deletes_in_batches(bench):
+    one = bench(world_of(6_500, page_size=2_000))
+    one.sync()
+    for number in range(1_250):
+        one.world.drop(f"p{number:04d}")
+    one.world.forget_changes()
+    one.sync(pages=5)
+    assert set(one.names()) == set(one.truth())
+    batches = one.rows("SELECT count(*) AS n FROM crm_sync.feed_entry WHERE connection_id = %s "
+                       "AND event = 'record.deleted' GROUP BY at ORDER BY n", one.connection_id)  # fmt: skip
+    assert [batch["n"] for batch in batches] == [250, 1_000]
+
+
 def test_p12_a_decision_on_a_hold_waits_for_the_page_that_shows_its_records(bench):
     one = bench(world_of(200, page_size=200))
     one.sync()

@@ -23,11 +23,12 @@ def sweep(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
 
     A pass whose connector covers nothing (`sweeping` is false) is only closed.
     """
-    finished = False
-    while row.sweeping and not finished:
-        finished, notes = _sweep_batch(run, row, notes)
-        if not finished and run.lease.out_of_time():
-            return RunEnd(finished=False, not_before=None, notes=notes)
+    while row.sweeping and (keys := _unseen(run, row, notes)):
+        too_many = len(keys) > _left(notes)
+        for start in range(0, len(keys), BATCH):
+            _sweep_batch(run, row, notes, keys[start : start + BATCH], too_many=too_many)
+            if run.lease.out_of_time():
+                return RunEnd(finished=False, not_before=None, notes=notes)
     with run.database.transaction(run.place.workspace) as tx:
         parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
         documents.forget_seen(tx, run.place, row.part_key)
@@ -36,15 +37,20 @@ def sweep(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
     return RunEnd(finished=True, not_before=None, notes=notes)
 
 
-def _sweep_batch(run: Run, row: PartRow, notes: RunNotes) -> tuple[bool, RunNotes]:
-    left = deletions_allowed(notes.part_total) - notes.part_deleted
+def _left(notes: RunNotes) -> int:
+    return deletions_allowed(notes.part_total) - notes.part_deleted
+
+
+def _unseen(run: Run, row: PartRow, notes: RunNotes) -> list[bytes]:
+    """What the pass did not show. One more than may go tells whether the whole of it may go."""
+    with run.database.transaction(run.place.workspace) as tx:
+        return documents.unseen(tx, run.place, row.part_key, row.pass_id, max(_left(notes) + 1, BATCH))
+
+
+def _sweep_batch(run: Run, row: PartRow, notes: RunNotes, keys: list[bytes], *, too_many: bool) -> None:
     with run.database.transaction(run.place.workspace) as tx:
         parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
-        # One more than may go tells whether the whole of it may go.
-        keys = documents.unseen(tx, run.place, row.part_key, row.pass_id, max(left + 1, BATCH))
-        if not keys:
-            return True, notes
-        if len(keys) > left:
+        if too_many:
             _, entries = hold(run, tx, row, keys, notes.part_total)
             # What is held away is out of reach of the next look; the sweep goes on until nothing is unseen.
             notes.part_deleted = deletions_allowed(notes.part_total)
@@ -56,7 +62,6 @@ def _sweep_batch(run: Run, row: PartRow, notes: RunNotes) -> tuple[bool, RunNote
             notes.part_deleted += len(gone)
         feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
         run.lease.fence(tx, notes.as_progress())
-    return False, notes
 
 
 def remove_gone_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
