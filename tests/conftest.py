@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Postgres and a real Redis of this session, a migrated database of this module.
+"""What every test may ask for: a real Postgres and a real Redis of this test run, a migrated database of this module.
 
 Nothing here stands in for a server. Tests that start processes hand them `settings_environment`.
 """
@@ -45,7 +45,7 @@ def _closed_to_the_world() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Servers]:
-    """Postgres and Redis for this session; a crash of the machine may cost their data."""
+    """Postgres and Redis for this test run; a crash of the machine may cost their data."""
     folder = tmp_path_factory.mktemp("servers")
     running = embedded.start(folder, durable=False)
     yield running
