@@ -82,7 +82,7 @@ HOUR_S = 3600.0
     ("header", "least_s", "most_s"),
     [
         ("40", 30, 70),
-        (format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True), 1200, 1860),
+        ("in half an hour", 1200, 1860),
         ("315360000", HOUR_S - 60, HOUR_S + 120),
         ("Sat, 23 Nov 2086 12:00:00 GMT", HOUR_S - 60, HOUR_S + 120),
         ("Mon, 23 Nov 2020 12:00:00 GMT", 0, 90),
@@ -99,6 +99,8 @@ def test_a_refusal_parks_the_job_until_the_named_time_but_never_for_ever_and_is_
     least_s: float,
     most_s: float,
 ) -> None:
+    if header == "in half an hour":  # A date is written when the test runs: collected, it would differ in each process.
+        header = format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True)
     refusal: dict[str, Any] = {"status": 429} if header is None else {"status": 429, "retry_after": header}
     deployment.simulator.fault(refusal, path="connections", account=account, times=0)
     job = deployment.client.sync(connection, "contacts")[0]
