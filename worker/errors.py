@@ -7,6 +7,7 @@
     │   ├── Transient            a 5xx, a cut line, half a body
     │   │   └── ReplyLost        the request left us, and nobody knows whether the provider acted
     │   └── Unavailable          Postgres, Redis or a key service of ours is away
+    │       └── StatementTimedOut   Postgres is there, and gave up on a statement of ours: that spends an attempt
     ├── TokenExpired             refresh once and repeat the request
     ├── AskPerson                the customer has to act; their data stays
     │   ├── ConsentGone          → reconnect_needed
@@ -20,6 +21,8 @@
     ├── NeedsOperator            stop, a person of ours has to look; no customer is disconnected
     │   ├── Misconfigured
     │   └── ProviderRefused      an answer that no table of ours explains
+    ├── DatabaseFault            Postgres refused a statement of ours: a few tries, then the dead list
+    │   └── TooLargeForDatabase
     ├── BadRequest               the caller asked for something that cannot be
     ├── Abandoned                this worker may no longer act; it drops what it holds, quietly
     │   ├── ConnectionStopped
@@ -86,6 +89,12 @@ class Unavailable(RunAgainLater):
     """A part of our own (Postgres, Redis, a key service) cannot be reached."""
 
     reason = "unavailable"
+
+
+class StatementTimedOut(Unavailable):
+    """Postgres cancelled a statement that ran too long; what takes too long each time ends in the dead list."""
+
+    reason = "statement_timeout"
 
 
 class TokenExpired(CrmSyncError):
@@ -172,6 +181,18 @@ class ProviderRefused(NeedsOperator):
     """The provider answered with something that no table of ours explains."""
 
     reason = "provider_refused"
+
+
+class DatabaseFault(CrmSyncError):
+    """Postgres refused a statement of ours: a bug, told by its SQLSTATE and place, never by the values in it."""
+
+    reason = "database_fault"
+
+
+class TooLargeForDatabase(DatabaseFault):
+    """A value or a statement is larger than Postgres can take; trying again makes it no smaller."""
+
+    reason = "too_large_for_database"
 
 
 class BadRequest(CrmSyncError):

@@ -16,10 +16,10 @@ from tests.postgres_proxy import PostgresProxy, ReplyLost
 from tests.sync.conftest import bench, keys  # noqa: F401 - fixtures
 from tests.sync.one_connection import OneConnection
 from tests.sync.scripted import World, world_of
-from worker.errors import Unavailable
+from worker.errors import CrmSyncError, Unavailable
 from worker.jobs import ledger
 from worker.jobs.ledger import Deadlines
-from worker.jobs.outcomes import Done, Parked, decide
+from worker.jobs.outcomes import Dead, Done, Outcome, Parked, Retry, decide
 from worker.settings import Role
 from worker.store.database import Connection, Database, translated_errors
 from worker.sync.engine import run_stream
@@ -170,7 +170,7 @@ def test_p7_a_setting_that_leaked_into_the_session_is_gone_for_the_next_borrower
 
 PASSES = [
     pg.DiskFull, pg.OutOfMemory, pg.TooManyConnections, pg.CannotConnectNow, pg.AdminShutdown, pg.CrashShutdown,
-    pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable, pg.QueryCanceled, pg.ConnectionFailure,
+    pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable, pg.ConnectionFailure,
     pg.IdleInTransactionSessionTimeout, pg.ReadOnlySqlTransaction, psycopg.OperationalError,
 ]  # fmt: skip
 
@@ -188,15 +188,55 @@ def test_a_trouble_of_the_server_parks_the_job_and_quotes_nothing(error: type[ps
     [
         "SELECT set_config('idle_in_transaction_session_timeout', '100ms', true)",
         "SELECT set_config('transaction_read_only', 'on', true)",
-        "SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(1)",
     ],
-    ids=["frozen in a transaction", "no longer the primary server", "too slow"],
+    ids=["frozen in a transaction", "no longer the primary server"],
 )
 def test_a_real_trouble_of_the_server_is_told_as_such(
     worker_db: Database, workspace: str, first: LiteralString
 ) -> None:
     with pytest.raises(Unavailable), worker_db.transaction(workspace) as tx:
         write_late(tx, first)
+
+
+# What is too much for Postgres is too much each time: it spends attempts.
+
+
+def judged(error: Exception, attempt: int) -> Outcome:
+    return decide(error, attempt=attempt, max_attempts=3, now=datetime.now(UTC))
+
+
+def test_p13_a_statement_that_always_takes_too_long_ends_in_the_dead_list(worker_db: Database, workspace: str) -> None:
+    with pytest.raises(Unavailable) as caught, worker_db.transaction(workspace) as tx:
+        tx.execute("SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(5)")
+    assert isinstance(judged(caught.value, attempt=0), Retry)
+    last = judged(caught.value, attempt=2)
+    assert isinstance(last, Dead)
+    assert last.reason == "statement_timeout"
+    assert "ran longer" in last.message
+
+
+@pytest.mark.parametrize(
+    "too_large",
+    [
+        (
+            "UPDATE crm_sync.job SET unique_key = (SELECT string_agg(gen_random_uuid()::text, '') "
+            "FROM generate_series(1, 1000)) WHERE job_id = %s"
+        ),
+        "SELECT repeat('much too long', 1000000000) WHERE %s > 0",
+    ],
+    ids=["an index row", "a value"],
+)
+def test_p13_what_is_too_large_for_postgres_ends_in_the_dead_list(
+    bench: Make,  # noqa: F811 - the fixture
+    too_large: LiteralString,
+) -> None:
+    one = bench(world_of(1))
+    with pytest.raises(CrmSyncError) as caught, one.database.transaction(one.workspace) as tx:
+        tx.execute(too_large, [one.job_id])
+    assert isinstance(judged(caught.value, attempt=0), Retry)
+    last = judged(caught.value, attempt=2)
+    assert isinstance(last, Dead)
+    assert last.reason == "too_large_for_database"
 
 
 def write_late(tx: Connection, first: LiteralString) -> None:

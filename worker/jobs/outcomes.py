@@ -32,6 +32,7 @@ from worker.errors import (
     NotFound,
     RunAgainLater,
     SetAside,
+    StatementTimedOut,
     Throttled,
     Unavailable,
     VaultError,
@@ -136,8 +137,9 @@ def decide(
             return Cancelled(error.reason)
         case Abandoned():
             return Dropped()
-        case Unavailable():
-            # Our own servers' absence says nothing about the job, so it spends no attempt.
+        case Unavailable() if not isinstance(error, StatementTimedOut):
+            # Our own servers' absence says nothing about the job, so it spends no attempt; a statement that was too
+            # much for them may be too much each time.
             return Parked(now + (0.2 + 0.8 * fraction()) * _OURS_IS_AWAY, error.reason)
         case Throttled() | BudgetSpent():
             named = error.until if error.until is not None else now + _NO_TIME_NAMED

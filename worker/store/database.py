@@ -18,17 +18,30 @@ from psycopg import errors as pg
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from worker.errors import BadRequest, CrmSyncError, Misconfigured, Unavailable
+from worker.errors import (
+    BadRequest,
+    CrmSyncError,
+    DatabaseFault,
+    Misconfigured,
+    StatementTimedOut,
+    TooLargeForDatabase,
+    Unavailable,
+)
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
 Cursor = psycopg.Cursor[Row]
 
+_STATEMENT_TIMEOUT_S = 60
 _SESSION_OPTIONS = (
-    "-c statement_timeout=60s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+    f"-c statement_timeout={_STATEMENT_TIMEOUT_S}s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
+    "-c timezone=UTC"
 )
 _CALLER_MISTAKES = "CS"
 """First letters of the SQLSTATEs that `crm_sync.enqueue` raises for a caller's mistake."""
+
+_PROGRAM_LIMITS = "54"
+"""The class of SQLSTATEs for what is too large or too deep for Postgres itself."""
 
 _SERVERS_OWN = (
     psycopg.OperationalError,
@@ -204,6 +217,16 @@ def _explain(error: psycopg.Error | PoolTimeout) -> CrmSyncError:
             return Misconfigured(
                 "Postgres refused the login. Check the user, password and database in CRM_SYNC_DATABASE_URL*."
             )
+        # psycopg files these two under errors of the server's, but they come again with the same statement.
+        case pg.QueryCanceled():
+            return StatementTimedOut(
+                f"Postgres cancelled a statement of ours: it ran longer than {_STATEMENT_TIMEOUT_S} s, or an operator "
+                "ended it. If it happens to the same job again, see what the database is busy with."
+            )
+        case _ if state.startswith(_PROGRAM_LIMITS):
+            return TooLargeForDatabase(
+                f"Something is larger than Postgres can take: {type(error).__name__} {state} {_place(error)}"
+            )
         case _ if isinstance(error, _SERVERS_OWN):
             if isinstance(error, psycopg.OperationalError) and "authentication failed" in str(error):
                 return Misconfigured("Postgres refused the password. Check CRM_SYNC_DATABASE_URL*.")
@@ -219,9 +242,3 @@ def _explain(error: psycopg.Error | PoolTimeout) -> CrmSyncError:
 def _place(error: psycopg.Error) -> str:
     parts = (error.diag.table_name, error.diag.column_name, error.diag.constraint_name)
     return ", ".join(part for part in parts if part) or "no place given"
-
-
-class DatabaseFault(CrmSyncError):
-    """A statement of ours was wrong: a bug, told by its SQLSTATE and place, never by the values in it."""
-
-    reason = "database_fault"
