@@ -33,7 +33,7 @@ class Family(Protocol):
     def handle(self, request: Request) -> Reply:
         """Serve a request to one of the hosts."""
 
-    def error(self, host: str, status: int, reason: str | None) -> Reply:
+    def error(self, request: Request, status: int, reason: str | None) -> Reply:
         """Return an error in this provider's own words, for a fault script that names only a status."""
 
     def counters(self) -> Mapping[str, int]:
@@ -109,7 +109,7 @@ class Simulator:
         status = action.status or 500
         if family is None or status < 400:
             return Reply(status)
-        return family.error(request.host, status, action.reason)
+        return family.error(request, status, action.reason)
 
 
 def unknown_host(host: str) -> Reply:

@@ -32,14 +32,20 @@ def substitute(action: Action, request: Request, default: Reply) -> Reply:
     if action.gzip_bomb is not None:
         return Reply(200, bomb(action.gzip_bomb), headers=(*extra, ("content-encoding", "gzip")))
     if action.empty_page_with_token:
-        return json_reply({"nextPageToken": again(request.first("pageToken"))}, headers=extra)
+        return json_reply({"nextPageToken": again(sent_page_token(request))}, headers=extra)
     reply = default if action.body is None else _literal(action.body, default)
     return Reply(action.status or 200, reply.body, reply.content_type, (*reply.headers, *extra))
 
 
 def bend(action: Action, request: Request, reply: Reply) -> Reply:
     """Return the reply to a request that was carried out, as the action deforms it."""
-    if action.repeat_page_token or action.duplicate_items or action.unknown_fields or action.reorder:
+    if (
+        action.repeat_page_token
+        or action.duplicate_items
+        or action.unknown_fields
+        or action.reorder
+        or action.spoil_item
+    ):
         reply = _bend_page(action, request, reply)
     if action.body is not None:
         reply = _literal(action.body, reply, field=action.field)
@@ -55,14 +61,32 @@ def again(page_token: str | None) -> str:
     return AGAIN + base64.urlsafe_b64encode((page_token or "").encode()).decode()
 
 
+def original(page_token: str) -> str:
+    """Return the token that one made by `again` stands for, empty for the first page; any other stays as it is."""
+    if not page_token.startswith(AGAIN):
+        return page_token
+    return base64.urlsafe_b64decode(page_token.removeprefix(AGAIN)).decode()
+
+
+def sent_page_token(request: Request) -> str | None:
+    """Return the page token of a request, from its query or from its JSON body."""
+    token = request.first("pageToken")
+    if token is not None or not request.body.lstrip().startswith(b"{"):
+        return token
+    try:
+        sent = msgspec.json.decode(request.body).get("pageToken")
+    except msgspec.DecodeError:
+        return None
+    return sent if isinstance(sent, str) and sent else None
+
+
 def unwrap(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Turn a token made by `again` back into the one it stands for."""
     result = []
     for key, value in query:
         if key == "pageToken" and value.startswith(AGAIN):
-            original = base64.urlsafe_b64decode(value.removeprefix(AGAIN)).decode()
-            if original:
-                result.append((key, original))
+            if original(value):
+                result.append((key, original(value)))
         else:
             result.append((key, value))
     return tuple(result)
@@ -97,11 +121,24 @@ def _bend_page(action: Action, request: Request, reply: Reply) -> Reply:
         page = msgspec.json.decode(reply.body)
     except msgspec.DecodeError:
         return reply
-    if not isinstance(page, dict) or reply.status != 200:
+    pages = [one for one in page if isinstance(one, dict)] if isinstance(page, list) else [page]
+    if not isinstance(page, dict | list) or reply.status != 200:
         return reply
+    for one in pages:
+        _bend_items(action, one)
+    sent = sent_page_token(request)
+    if action.repeat_page_token and sent is not None and isinstance(page, dict):
+        page.pop("nextSyncToken", None)
+        page["nextPageToken"] = sent
+    return Reply(reply.status, msgspec.json.encode(page), reply.content_type, reply.headers)
+
+
+def _bend_items(action: Action, page: dict[str, Any]) -> None:
     name = items_of(page)
     if name is not None:
         items = page[name]
+        if action.spoil_item and items:
+            items[0] = _spoilt(items[0], action.spoil_item)
         if action.reorder:
             items = items[::-1]
         if action.duplicate_items:
@@ -112,11 +149,19 @@ def _bend_page(action: Action, request: Request, reply: Reply) -> Reply:
         page[name] = items
     if action.unknown_fields:
         page["xSimulatorUnknown"] = [1.5, None, "text", {"kind": "unknown"}]
-    sent = request.first("pageToken")
-    if action.repeat_page_token and sent is not None:
-        page.pop("nextSyncToken", None)
-        page["nextPageToken"] = sent
-    return Reply(reply.status, msgspec.json.encode(page), reply.content_type, reply.headers)
+
+
+def _spoilt(item: Any, values: dict[str, Any]) -> Any:
+    """Return an item with other values at some paths (`metrics.clicks`); the empty path is the item itself."""
+    for path, value in values.items():
+        if not path:
+            return value
+        *outer, last = path.split(".")
+        place = item
+        for name in outer:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return item
 
 
 def _literal(body: Any, reply: Reply, field: str | None = None) -> Reply:
@@ -159,7 +204,11 @@ def _in_text(reply: Reply, field: str | None, inserted: bytes) -> Reply:
 def _as_number(reply: Reply, field: str | None, number: bytes) -> Reply:
     """Put bytes in place of the first number, or beside the first key where no number stands."""
     name = rb'"[^"]+"' if field is None else b'"' + re.escape(field.encode()) + b'"'
-    body, hits = re.subn(rb"(" + name + rb":)-?[0-9][0-9.eE+-]*", rb"\g<1>" + number, reply.body, count=1)
+    quote = (
+        b"" if field is None else b'"?'
+    )  # A field that is named may hold its number as text, as protobuf's int64 do.
+    found = rb"(" + name + rb":)" + quote + rb"-?[0-9][0-9.eE+-]*" + quote
+    body, hits = re.subn(found, rb"\g<1>" + number, reply.body, count=1)
     if not hits:
         return _with_key(reply, b'"unexpected":' + number)
     return _with_body(reply, body)

@@ -15,12 +15,14 @@ class Match(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Which requests a rule is for.
 
     Of those that fit, the `nth` (from 1) is the first to suffer and `times` (default 1; 0 means without end) suffer in
-    all. `path` and `query` are regular expressions that are searched for; inner calls of a batch are matched as well.
+    all. `path`, `query` and `body` are regular expressions that are searched for; inner calls of a batch are matched as
+    well.
     """
 
     host: str | None = None
     path: str | None = None
     query: str | None = None
+    body: str | None = None
     method: str | None = None
     account: str | None = None
     nth: int = 1
@@ -45,6 +47,7 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     repeat_page_token: bool = False
     empty_page_with_token: bool = False
     duplicate_items: int = 0
+    spoil_item: dict[str, Any] = {}
     unknown_fields: bool = False
     reorder: bool = False
     lost_reply: bool = False
@@ -83,6 +86,7 @@ class Rule(msgspec.Struct):
             and (match.account is None or match.account == request.notes.account)
             and (match.path is None or re.search(match.path, request.path) is not None)
             and (match.query is None or re.search(match.query, query) is not None)
+            and (match.body is None or re.search(match.body, request.body.decode("utf-8", "replace")) is not None)
         )
 
 
@@ -98,7 +102,7 @@ class Faults:
 
         Raises: ValueError for a regular expression that does not compile.
         """
-        for pattern in (match.path, match.query):
+        for pattern in (match.path, match.query, match.body):
             if pattern is not None:
                 try:
                     re.compile(pattern)

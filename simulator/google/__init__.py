@@ -59,8 +59,9 @@ class Google:
                     return error.reply(service.style)
         return not_found(f"The requested URL {request.path} was not found on this server.").reply("both")
 
-    def error(self, host: str, status: int, reason: str | None) -> Reply:
+    def error(self, request: Request, status: int, reason: str | None) -> Reply:
         """Return an error as the host words it."""
+        host = request.host
         if host in _IDENTITY_HOSTS - {"www.googleapis.com"}:
             return plain_error(status, reason)
         return scripted(status, reason).reply(self._style(host))

@@ -214,3 +214,21 @@ def test_a_script_that_cannot_be_read_is_refused(simulator: Simulator) -> None:
         simulator.fault({"statuss": 500})
     with pytest.raises(ControlRefused, match="regular expression"):
         simulator.fault({"status": 500}, path="(")
+
+
+def test_one_item_of_a_page_is_spoilt_and_the_others_are_not(simulator: Simulator, token: str) -> None:
+    _, good = get(simulator, CONNECTIONS, token, **PAGE)
+    simulator.fault({"spoil_item": {"metadata.sources": "odd", "resourceName": None}}, path="connections")
+    simulator.fault({"spoil_item": {"": 7}}, path="connections")
+    _, page = get(simulator, CONNECTIONS, token, **PAGE)
+    assert page["connections"][0]["metadata"]["sources"] == "odd"
+    assert page["connections"][0]["resourceName"] is None
+    assert page["connections"][1:] == good["connections"][1:]
+    assert get(simulator, CONNECTIONS, token, **PAGE)[1]["connections"][0] == 7
+
+
+def test_a_rule_can_be_for_what_a_body_says(simulator: Simulator) -> None:
+    simulator.fault({"status": 503}, body="grant_type=refresh_token", times=0)
+    refresh = {"grant_type": "refresh_token", "refresh_token": "none"}
+    assert post_form(simulator, "/oauth2.googleapis.com/token", refresh)[0] == 503
+    assert post_form(simulator, "/oauth2.googleapis.com/token", {"grant_type": "authorization_code"})[0] == 401
