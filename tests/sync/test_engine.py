@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -139,6 +140,65 @@ def test_p12_a_held_record_that_shows_itself_again_is_released(bench):
     held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h "
                     "USING (workspace_id, hold_id) WHERE h.connection_id = %s", one.connection_id)  # fmt: skip
     assert held[0]["n"] == 120
+
+
+def test_p12_what_joins_a_hold_waits_its_own_seven_days(bench):
+    one = bench(world_of(400, page_size=200))
+    one.sync()
+    applies = "SELECT hold_id, applies_at - now() AS waits FROM crm_sync.deletion_hold WHERE connection_id = %s"
+
+    def six_days_pass():
+        with one.database.transaction(one.workspace) as tx:
+            tx.execute(
+                "UPDATE crm_sync.deletion_hold SET applies_at = applies_at - interval '6 days' "
+                "WHERE connection_id = %s",
+                [one.connection_id],
+            )
+
+    def gone(first, last):
+        keys = tuple(f"p{number:04d}" for number in range(first, last))
+        one.stream = one.world.stream(pages=lambda *_: iter([Page(tombstones=keys, cursor=b"%d" % last)]))
+        one.sync()
+        return one.rows(applies, one.connection_id)
+
+    first = gone(0, 100)
+    six_days_pass()
+    assert gone(0, 100)[0]["waits"] < timedelta(days=1), "the same records once more put nothing off"
+    second = gone(0, 200)
+    assert [hold["hold_id"] for hold in second] == [hold["hold_id"] for hold in first]
+    assert second[0]["waits"] > timedelta(days=6)
+
+
+def test_p12_a_hold_that_grows_while_it_is_applied_keeps_the_rest(bench):
+    one = bench(world_of(1_400, page_size=1_400))
+    one.sync()
+
+    def hold(first, last):
+        keys = tuple(f"p{number:04d}" for number in range(first, last))
+        one.stream = one.world.stream(pages=lambda *_: iter([Page(tombstones=keys, cursor=b"%d" % last)]))
+        one.sync()
+
+    hold(0, 1_200)
+    (row,) = one.rows(
+        "UPDATE crm_sync.deletion_hold SET applies_at = now() - interval '1 hour' WHERE connection_id = %s "
+        "RETURNING hold_id",
+        one.connection_id,
+    )
+    fenced: list[int] = []
+    context = SimpleNamespace(
+        services=SimpleNamespace(database=one.database, clock=lambda: datetime.now(UTC)),
+        workspace=one.workspace,
+        args={"hold_id": row["hold_id"], "decision": "apply"},
+        progress=None,
+        fence=lambda _tx, progress: fenced.append(progress["records"]),
+        out_of_time=lambda: hold(100, 1_300),
+        stopping=lambda: False,
+    )
+    outcome = decide_deletions.run(context)
+    assert outcome == Done({"hold_id": row["hold_id"], "decision": "apply", "records": 1_000})
+    assert len(one.names()) == 400
+    (left,) = one.rows("SELECT state FROM crm_sync.deletion_hold WHERE connection_id = %s", one.connection_id)
+    assert left["state"] == "open"
 
 
 def test_p12_tombstones_beyond_the_limit_are_held_and_counted_as_refused(bench):

@@ -17,7 +17,7 @@ def list_holds(
     everything: Annotated[bool, typer.Option("--all", help="those that were decided, too")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the deletions that wait for a word. After seven days they apply by themselves.
+    """List the deletions that wait for a word. Seven days after the last was added, they apply by themselves.
 
     Example: crm-sync deletions list -w acme
     """

@@ -3,7 +3,8 @@
     lock connection and hold ─▶ a batch: delete, or keep for good ─▶ commit ─▶ … ─▶ close the hold and announce it
 
 Each batch takes its keys out of the hold in the same transaction, so that a job killed between two of them goes on
-where it was. `apply` is the planner's word once the hold's seven days are over; before that it is refused.
+where it was. `apply` is the planner's word once the hold's seven days are over; before that it is refused. A page that
+puts more records into the hold meanwhile puts off what is left of it.
 """
 
 from datetime import timedelta
@@ -48,6 +49,10 @@ def _batch(context: JobContext, hold_id: int, decision: str, before: int) -> tup
         _refuse_if_not_open(context, hold, hold_id, decision)
         if hold is None or hold.state != "open":
             return False, 0
+        if decision == "apply" and hold.applies_at > context.services.clock():
+            if not before:
+                raise BadRequest(f"Hold {hold_id} applies by itself at {hold.applies_at.isoformat()}, not before.")
+            return False, 0
         place = StreamPlace(context.workspace, hold.connection_id, hold.stream)
         keys = parts.hold_batch(tx, context.workspace, hold_id, BATCH)
         entries: list[Entry] = []
@@ -75,8 +80,6 @@ def _refuse_if_not_open(context: JobContext, hold: HoldRow | None, hold_id: int,
         )
     if hold.state not in {"open", STATES[decision]}:
         raise BadRequest(f"Hold {hold_id} was already {hold.state}.")
-    if decision == "apply" and hold.state == "open" and hold.applies_at > context.services.clock():
-        raise BadRequest(f"Hold {hold_id} applies by itself at {hold.applies_at.isoformat()}, not before.")
 
 
 HANDLER = Handler("decide_deletions", run, deadline=timedelta(minutes=5))

@@ -41,7 +41,7 @@ class Event(StrEnum):
     PART_FAILED = "part.failed"
     """A part of a stream (a calendar, a folder) cannot be read: `details.reason`. The other parts go on."""
     DELETIONS_HELD = "deletions.held"
-    """An unusual number of records would be deleted and waits for a word: `details.hold_id`, `details.count`."""
+    """Records that would be deleted wait for a word, or seven days from now: `details.hold_id`, `details.count`."""
     DELETIONS_DECIDED = "deletions.decided"
     """A hold was approved, rejected or applied after its time: `details.hold_id`, `details.decision`."""
 

@@ -237,7 +237,7 @@ CREATE TABLE crm_sync.quarantine (
     PRIMARY KEY (workspace_id, connection_id, stream, document_key)
 );
 
--- A mass deletion that waits for a word, or for seven days.
+-- A mass deletion that waits for a word, or for seven days after the last record that was put into it.
 CREATE TABLE crm_sync.deletion_hold (
     workspace_id   text NOT NULL,
     hold_id        bigint GENERATED ALWAYS AS IDENTITY,

@@ -106,14 +106,20 @@ DO UPDATE SET part_total = h.part_total
 RETURNING h.hold_id;
 
 -- name: hold_items
--- Returns how many are new in the hold.
+-- Returns how many are new in the hold. What is new waits its seven days like all that came before it, so the hold's
+-- time counts anew.
 WITH added AS (
     INSERT INTO crm_sync.deletion_hold_item (workspace_id, hold_id, document_key)
     SELECT %(workspace)s, %(hold)s, item.document_key FROM unnest(%(keys)b::bytea[]) AS item (document_key)
     ON CONFLICT DO NOTHING
     RETURNING 1
+), counted AS (
+    SELECT count(*) AS added FROM added
+), put_off AS (
+    UPDATE crm_sync.deletion_hold SET applies_at = now() + interval '7 days'
+    WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s AND (SELECT added FROM counted) > 0
 )
-SELECT count(*) AS added FROM added;
+SELECT added FROM counted;
 
 -- name: release_items
 -- A record that shows itself again is no longer to be deleted.
