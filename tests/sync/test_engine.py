@@ -169,6 +169,40 @@ def test_p12_what_joins_a_hold_waits_its_own_seven_days(bench):
     assert second[0]["waits"] > timedelta(days=6)
 
 
+@pytest.mark.parametrize("shown_by", ["a full pass", "an incremental page", "a list of what is still there"])
+def test_p12_a_record_that_a_person_kept_is_like_any_other_once_it_was_shown_again(bench, shown_by):
+    one = bench(world_of(200, page_size=200))
+    one.sync()
+    names = {key: name for key, name in one.world.parts[""].items() if key < "p0100"}
+    for key in names:
+        one.world.drop(key)
+    one.sync(full=True)
+    (hold,) = one.rows("SELECT hold_id FROM crm_sync.deletion_hold WHERE connection_id = %s", one.connection_id)
+    context = SimpleNamespace(
+        services=SimpleNamespace(database=one.database, clock=lambda: datetime.now(UTC)),
+        workspace=one.workspace,
+        args={"hold_id": hold["hold_id"], "decision": "reject"},
+        progress=None,
+        fence=lambda _tx, _progress: None,
+    )
+    assert decide_deletions.run(context) == Done({"hold_id": hold["hold_id"], "decision": "reject", "records": 100})
+    one.sync(full=True)
+    assert len(one.names()) == 200, "what a person kept outlives a pass that does not show it"
+
+    for key, name in names.items():
+        one.world.put(key, name)
+    if shown_by == "a list of what is still there":
+        one.stream = one.world.stream(pages=lambda *_: iter([Page(present=tuple(names), cursor=b"still")]))
+        one.sync()
+        one.stream = one.world.stream()
+    else:
+        one.sync(full=shown_by == "a full pass")
+    for key in list(names)[:40]:
+        one.world.drop(key)
+    one.sync(full=True)
+    assert one.names() == one.truth()
+
+
 def test_p12_a_hold_that_grows_while_it_is_applied_keeps_the_rest(bench):
     one = bench(world_of(1_400, page_size=1_400))
     one.sync()

@@ -15,6 +15,8 @@ from worker.store.queries import load
 
 QUERIES = load("documents")
 BLIND_VALUE_BYTES = 16
+KEPT = -1
+"""The `pass_id` of a document that the provider no longer showed and a person kept: sweeps leave it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,12 @@ def note_seen(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, key
     """Note what a full pass saw and did not write."""
     if keys:
         tx.execute(QUERIES["note_seen"], {**place.arguments(), "part": part, "pass": pass_id, "keys": list(keys)})
+
+
+def take_back_word(tx: Connection, place: StreamPlace, pass_id: int, keys: Sequence[bytes]) -> None:
+    """Those of `keys` that a person kept were shown again: from now on the provider's word counts for them."""
+    if keys:
+        tx.execute(QUERIES["take_back_word"], {**place.arguments(), "pass": pass_id, "keys": list(keys)})
 
 
 def unseen(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, limit: int) -> list[bytes]:

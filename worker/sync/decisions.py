@@ -13,7 +13,7 @@ import msgspec
 
 from worker.connectors.contract import Stream
 from worker.records import Kind
-from worker.store.documents import Held
+from worker.store.documents import KEPT, Held
 from worker.store.parts import Counters, PartRow
 
 HOLD_FRACTION = 5
@@ -43,10 +43,14 @@ class Save(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class PageDecision:
-    """What to do with a page. Everything is sorted by key; each key stands in one list only."""
+    """What to do with a page. Everything is sorted by key; each key stands in one list only.
+
+    `kept` are those of the unchanged that we hold by a person's word alone, until now.
+    """
 
     saves: tuple[Save, ...]
     unchanged: tuple[bytes, ...]
+    kept: tuple[bytes, ...]
     deletes: tuple[bytes, ...]
     held_back: tuple[bytes, ...]
     counters: Counters
@@ -101,9 +105,11 @@ def decide_page(
         skipped=skipped + (len(gone) - len(wanted)) + (len(still) - len(known_still)),
         refused=refused + (len(wanted) if hold else 0),
     )
+    shown_unchanged = tuple(sorted([*unchanged, *known_still]))
     return PageDecision(
         saves=tuple(saves),
-        unchanged=tuple(sorted([*unchanged, *known_still])),
+        unchanged=shown_unchanged,
+        kept=tuple(key for key in shown_unchanged if held[key].pass_id == KEPT),
         deletes=() if hold else wanted,
         held_back=wanted if hold else (),
         counters=counters,

@@ -135,6 +135,7 @@ def _write(
     set_aside = [document_key for document_key, _, _ in prepared.refused]
     if part.in_full_pass:
         documents.note_seen(tx, place, key, part.pass_id, [*decision.unchanged, *set_aside])
+    documents.take_back_word(tx, place, part.pass_id, [*decision.kept, *set_aside])
     if moved or decision.deletes:
         documents.delete(tx, place, [*moved, *decision.deletes])
     if prepared.refused:

@@ -71,6 +71,12 @@ SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, %(pass)s, seen.docum
 FROM unnest(%(keys)b::bytea[]) AS seen (document_key)
 ON CONFLICT DO NOTHING;
 
+-- name: take_back_word
+-- What a person kept is a record like any other once the provider shows it again: its next absence counts.
+UPDATE crm_sync.document SET pass_id = %(pass)s
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
+  AND document_key = ANY(%(keys)b::bytea[]) AND pass_id = -1;
+
 -- name: unseen
 -- What the pass did not show: the anti-join of its sweep, a batch at a time. Records kept by a person's word, and those
 -- that already wait in a hold, are left alone. The subqueries are asked once a row, by index: as joins, in tables that
