@@ -13,6 +13,7 @@ from worker import errors
 from worker.cli.main import app
 from worker.cli.speech import Exit, span
 from worker.connectors import registry
+from worker.connectors.policy import SHIPPED, CountedFrom, Duty, Ending, Keep, Sureness, read_policy
 from worker.settings import PREFIX, Settings
 from worker.store.feed import Event
 
@@ -82,6 +83,46 @@ def connectors_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def retention_page() -> str:
+    """How long each kind of record is kept, by whose rule; for people who read no code."""
+    lines = [HEAD, "# How long what is kept\n", *_RETENTION]
+    for path in sorted(SHIPPED.glob("*.toml")):
+        policy = read_policy(path)
+        lines += [f"## {policy.connector}: {policy.title}\n", f"Version {policy.version} of these rules.\n"]
+        lines += ["| kind | what it is | at most | counted from | after a disconnect | ends before, if | how sure |"]
+        lines += ["|---|---|---|---|---|---|---|"]
+        lines += [_kept(rule) for rule in policy.keep.values()]
+        lines += ["", *(f"- `{rule.kind}`: {rule.why} {_read(rule)}" for rule in policy.keep.values()), ""]
+        for title, duties in (("Never taken or done", policy.never), ("Must be shown", policy.show)):
+            if duties:
+                lines += [f"{title}:\n", *(_duty(duty) for duty in duties), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_RETENTION: Final = (
+    "Every kind of record has a rule that says how long it may stay. The rules are files, one for each provider, in",
+    "`worker/connectors/policies/`; another package brings its own, `policies/NAME.toml` beside its module.\n",
+)
+
+
+def _kept(rule: Keep) -> str:
+    counted = {CountedFrom.FETCHED: "its last showing", CountedFrom.RECORD_DATE: "its own date"}[rule.counted_from]
+    endings = "; ".join(_notes(Ending)[ending.name] for ending in rule.ends_when)
+    limits = [span(limit) if limit is not None else "no limit" for limit in (rule.at_most, rule.after_disconnect)]
+    gone = limits[1] if rule.after_disconnect else "goes at once"
+    sure = f"{rule.sure.value}: {_notes(Sureness)[rule.sure.name]}"
+    return f"| `{rule.kind}` | {rule.what} | {limits[0]} | {counted} | {gone} | {endings} | {sure} |"
+
+
+def _read(rule: Keep | Duty) -> str:
+    return f"([read]({rule.source}) on {rule.read_on.isoformat()})"
+
+
+def _duty(duty: Duty) -> str:
+    text = f"`{duty.what}`: {duty.why}" if duty.why else duty.what
+    return f"- {text} {_read(duty)}, {duty.sure.value}."
+
+
 def commands_page() -> str:
     """Every command with its options."""
     lines = [HEAD, "# Commands\n"]
@@ -129,6 +170,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "events.md": events_page,
     "reasons.md": errors_page,
     "connectors.md": connectors_page,
+    "retention.md": retention_page,
     "commands.md": commands_page,
 }
 
