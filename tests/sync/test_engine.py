@@ -169,6 +169,23 @@ def test_p12_what_joins_a_hold_waits_its_own_seven_days(bench):
     assert second[0]["waits"] > timedelta(days=6)
 
 
+def test_p12_a_held_record_that_is_deleted_all_the_same_waits_no_more(bench):
+    one = bench(world_of(200, page_size=200))
+    one.sync()
+
+    def gone(first, last):
+        keys = tuple(f"p{number:04d}" for number in range(first, last))
+        one.stream = one.world.stream(pages=lambda *_: iter([Page(tombstones=keys, cursor=b"%d" % last)]))
+        one.sync()
+        held = one.rows("SELECT count(*) AS n FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h "
+                        "USING (workspace_id, hold_id) WHERE h.connection_id = %s", one.connection_id)  # fmt: skip
+        return held[0]["n"]
+
+    assert gone(0, 100) == 100
+    assert gone(0, 20) == 80, "so few may go without a word"
+    assert len(one.names()) == 180
+
+
 @pytest.mark.parametrize("shown_by", ["a full pass", "an incremental page", "a list of what is still there"])
 def test_p12_a_record_that_a_person_kept_is_like_any_other_once_it_was_shown_again(bench, shown_by):
     one = bench(world_of(200, page_size=200))

@@ -98,7 +98,7 @@ def unindex(tx: Connection, place: StreamPlace, pairs: Sequence[tuple[bytes, byt
 
 
 def delete(tx: Connection, place: StreamPlace, keys: Iterable[bytes]) -> list[bytes]:
-    """Delete documents with their lookup rows; returns the keys that were there, in order."""
+    """Delete documents with their lookup rows and places in open holds; returns the keys that were there, in order."""
     wanted = sorted(keys)
     if not wanted:
         return []

@@ -50,7 +50,7 @@ WHERE b.workspace_id = %(workspace)s AND b.value = entry.value AND b.connection_
   AND b.stream = %(stream)s AND b.document_key = entry.document_key;
 
 -- name: delete
--- Deletes documents with their lookup rows and their places in a hold; returns the keys that were there.
+-- Deletes documents with their lookup rows and their places in open holds; returns the keys that were there.
 WITH gone AS (
     DELETE FROM crm_sync.document d
     WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
@@ -61,6 +61,12 @@ WITH gone AS (
     USING gone, generate_series(0, octet_length(gone.blind) / 16 - 1) AS place (n)
     WHERE b.workspace_id = %(workspace)s AND b.value = substr(gone.blind, place.n * 16 + 1, 16) AND b.connection_id = %(connection)s
       AND b.stream = %(stream)s AND b.document_key = gone.document_key
+), waits_no_more AS (
+    DELETE FROM crm_sync.deletion_hold_item i
+    USING gone, crm_sync.deletion_hold h
+    WHERE h.workspace_id = %(workspace)s AND h.connection_id = %(connection)s AND h.stream = %(stream)s
+      AND h.state = 'open' AND i.workspace_id = h.workspace_id AND i.hold_id = h.hold_id
+      AND i.document_key = gone.document_key
 )
 SELECT document_key FROM gone ORDER BY document_key;
 
