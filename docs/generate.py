@@ -60,7 +60,7 @@ def errors_page() -> str:
 def connectors_page() -> str:
     """What each connector syncs and asks for."""
     lines = [HEAD, "# Connectors\n"]
-    for name in registry.names():
+    for name in registry.names(ours_only=True):
         connector = registry.load(name)
         facts = connector.facts
         lines += [

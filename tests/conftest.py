@@ -195,9 +195,4 @@ def environment_of(settings: Settings) -> dict[str, str]:
     """What a child process needs in its environment to have these settings."""
     passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
     passed_on["PYTHONPATH"] = str(ROOT)
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is not None:
-            text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
-            passed_on[f"CRM_SYNC_{name.upper()}"] = text
-    return passed_on
+    return passed_on | settings.as_variables()

@@ -2,14 +2,18 @@
 
 Settings come from the environment (`CRM_SYNC_*`) or a `.env` file in the current folder. Nothing else in the
 product reads the environment. Secrets are `SecretStr`, whose `repr` shows stars.
+
+A `CRM_SYNC_*` variable that is none of ours is kept for connectors of third parties, as a secret: `own` gives it.
 """
 
+import os
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -39,8 +43,9 @@ class Settings(BaseSettings):
     """The settings of one process. Field names are the variables' names without their prefix, in lower case."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX, env_file=".env", extra="allow", frozen=True, hide_input_in_errors=True
     )
+    __pydantic_extra__: dict[str, SecretStr] = Field(init=False)
 
     mode: Annotated[
         Mode | None, Field(description="development or production; production is assumed when a database URL is set")
@@ -143,6 +148,37 @@ class Settings(BaseSettings):
         """How long a silent process keeps its jobs."""
         return timedelta(seconds=self.lease_s)
 
+    def own(self, name: str, default: int | str | None = None) -> int | str | None:
+        """A setting that a connector names: one of ours, or one that a third party's connector brought along.
+
+        Raises:
+            Misconfigured: `default` is a number and what is set is none.
+        """
+        value = getattr(self, name, None)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if value is None:
+            return default
+        if isinstance(default, int) and isinstance(value, str):
+            try:
+                return int(value)
+            except ValueError:
+                raise Misconfigured(f"{PREFIX}{name.upper()} must be a whole number, e.g. {default}.") from None
+        return value if isinstance(value, int | str) else str(value)
+
+    def as_variables(self) -> dict[str, str]:
+        """Every setting that is not empty, as the environment variables of a process started from here."""
+        values: dict[str, str] = {}
+        for name in (*type(self).model_fields, *self.__pydantic_extra__):
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            if value is not None:
+                values[f"{PREFIX}{name.upper()}"] = str(value)
+        # Filled-in URLs would make a child take itself for a process of production.
+        values[f"{PREFIX}MODE"] = self.effective_mode.value
+        return values
+
     def database_url_of(self, role: Role) -> str:
         """The URL for a login.
 
@@ -167,11 +203,18 @@ def load(**overrides: object) -> Settings:
     Raises:
         Misconfigured: with every problem in one text, a line each: the variable and what is wrong with it.
     """
+    given = {**dotenv_values(".env"), **os.environ}
+    names = {name.lower().removeprefix(PREFIX.lower()): text for name, text in given.items() if _is_ours(name)}
+    foreign = {name: text for name, text in names.items() if text and name not in Settings.model_fields}
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values itself.
+        return Settings(**{**foreign, **overrides})  # type: ignore[arg-type]  # pydantic checks the values itself.
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
             name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else "settings"
             lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
         raise Misconfigured("The settings are not usable:\n  " + "\n  ".join(lines)) from None
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.upper().startswith(PREFIX)

@@ -1,11 +1,11 @@
-"""Commands around connections: tenants, connectors, connect, look, disconnect, receipts."""
+"""Commands around connections: tenants, connect, look, disconnect, receipts."""
 
 from typing import Annotated, Any
 
 import typer
 
 from worker.cli.options import Json, Reason, Timeout, Wait, Workspace, connection_id
-from worker.cli.speech import Exit, Speech, speaking
+from worker.cli.speech import Speech, speaking
 
 workspaces = typer.Typer(no_args_is_help=True)
 
@@ -44,33 +44,6 @@ def list_workspaces(as_json: Json = False) -> None:
         with environment() as opened, opened.database(Role.OWNER) as database, database.transaction() as tx:
             rows = tx.execute(load("client")["workspaces"]).fetchall()
         speech.table("Workspaces", ["workspace_id", "default_region", "created_at"], rows)
-
-
-def connectors(as_json: Json = False) -> None:
-    """List the connectors that are installed, with their streams and scopes.
-
-    Example: crm-sync connectors --json
-    """
-    with speaking(as_json) as speech:
-        from worker.connectors import registry  # noqa: PLC0415 - heavy
-
-        rows: list[dict[str, Any]] = []
-        for name in registry.names():
-            connector = registry.load(name)
-            facts = connector.facts
-            rows += [
-                {
-                    "connector": name,
-                    "stream": stream.name,
-                    "purpose": stream.purpose.value if stream.purpose else "any",
-                    "every_s" if as_json else "every": stream.interval,
-                    "scopes": [scope.rpartition("/")[2] for scope in stream.scopes] if not as_json else stream.scopes,
-                    "deletions": stream.deletions,
-                    **({"title": facts.title, "api_version": facts.api_version} if as_json else {}),
-                }
-                for stream in connector.streams
-            ]
-        speech.table("Connectors", ["connector", "stream", "purpose", "every", "scopes"], rows)
 
 
 def connect(
@@ -220,4 +193,4 @@ def speech_dict(item: Any) -> dict[str, Any]:
     return {name: getattr(item, name) for name in type(item).__dataclass_fields__}
 
 
-__all__ = ["Exit", "connect", "connections", "connectors", "disconnect", "receipts", "show_streams", "workspaces"]
+__all__ = ["connect", "connections", "disconnect", "receipts", "show_streams", "workspaces"]

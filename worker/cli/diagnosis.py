@@ -194,7 +194,7 @@ def _connector(settings: "Settings", name: str) -> Finding | str:
     from worker.connectors import registry  # noqa: PLC0415 - heavy
 
     facts = registry.load(name).facts
-    if not getattr(settings, f"{facts.family}_client_id", None):
+    if not settings.own(f"{facts.family}_client_id"):
         prefix = f"CRM_SYNC_{facts.family.upper()}_CLIENT"
         text = f"Set {prefix}_ID and {prefix}_SECRET to connect accounts."
         return Finding(f"connector {name}", ok=True, found="installed, no OAuth client set", help=text)

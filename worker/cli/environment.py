@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from worker import embedded
 from worker.client import Client
 from worker.errors import Misconfigured, Unavailable
-from worker.settings import PREFIX, Mode, Role, Settings, load
+from worker.settings import Mode, Role, Settings, load
 from worker.store.database import Database
 from worker.store.migrate import LOGINS, create_logins, migrate, pending, with_login
 from worker.vault.keyring import open_or_generate
@@ -51,21 +51,7 @@ class Environment:
 
     def variables(self) -> dict[str, str]:
         """This process's environment with all settings in it, for a process started from here."""
-        return {**os.environ, **settings_as_variables(self.settings)}
-
-
-def settings_as_variables(settings: Settings) -> dict[str, str]:
-    """Every setting that is not empty, as environment variables."""
-    values: dict[str, str] = {}
-    for name in type(settings).model_fields:
-        value: Any = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        if value is not None:
-            values[f"{PREFIX}{name.upper()}"] = str(value)
-    # Filled-in URLs would make a child take itself for a process of production.
-    values[f"{PREFIX}MODE"] = settings.effective_mode.value
-    return values
+        return {**os.environ, **self.settings.as_variables()}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from worker.cli import connecting, dead, deletions, demonstration, diagnosis, keys, processes, records, syncing
+from worker.cli import connecting, dead, deletions, demonstration, diagnosis, keys, plugins, processes, records, syncing
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 usage, 3 misconfigured, 4 refused, 5 unavailable, 6 vault."
 
@@ -23,7 +23,7 @@ for command in (
     processes.migrate,
     processes.worker,
     processes.scheduler,
-    connecting.connectors,
+    plugins.connectors,
     connecting.connect,
     connecting.connections,
     connecting.disconnect,

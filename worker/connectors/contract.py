@@ -44,6 +44,10 @@ class Stream:
     `normaliser` is the version of the stream's normal form: raise it when parsing changes, and every record is
     written anew. `scopes`, all of them, must have been granted. `interval` is how often the stream is due.
     `deletions` says how the stream learns of them. `full_pass_every` asks for a pass in full even if a cursor lives.
+
+    The last four tell the conformance suite what there is to try: `single` is a stream of one record, `deletes` says
+    that records can go at the provider, `incremental` that a second pass need not read all, and `cursor_dies` that the
+    provider forgets cursors.
     """
 
     name: str
@@ -57,14 +61,22 @@ class Stream:
     full_pass_every: timedelta | None = None
     deletions: str = ""
     cursor: str = ""
+    single: bool = False
+    deletes: bool = True
+    incremental: bool = True
+    cursor_dies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A setting of a connector: `field` is its name in `worker.settings`."""
+    """A setting of a connector: `field` is its name in `worker.settings`, or a third party's own.
+
+    `CRM_SYNC_` and the field in capitals is the variable. A default makes it optional; a number's is read as a number.
+    """
 
     name: str
     field: str
+    default: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,10 @@ CONNECTOR: Final = Connector(
             full_pass_every=timedelta(0),
             deletions="none: the record is the account itself",
             cursor="none: read whole each time",
+            single=True,
+            deletes=False,
+            incremental=False,
+            cursor_dies=False,
         ),
         Stream(
             name="contacts",

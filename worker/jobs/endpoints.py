@@ -40,13 +40,13 @@ class Endpoints:
             Misconfigured: it is not in the settings.
         """
         family = facts.family
-        client_id = getattr(self._settings, f"{family}_client_id", None)
-        secret = getattr(self._settings, f"{family}_client_secret", None)
-        if not client_id or secret is None:
+        client_id = self._settings.own(f"{family}_client_id")
+        secret = self._settings.own(f"{family}_client_secret")
+        if not client_id or not secret:
             names = f"{PREFIX}{family.upper()}_CLIENT_ID and {PREFIX}{family.upper()}_CLIENT_SECRET"
             raise Misconfigured(
                 f"{facts.title} cannot be reached: {names} are not set. They come from the provider's "
                 "developer console; for the simulator `crm-sync demo` sets them by itself."
             )
-        project = getattr(self._settings, f"{family}_project", family)
-        return OAuthClient(client_id, Secret(secret.get_secret_value()), project)
+        project = self._settings.own(f"{family}_project", family)
+        return OAuthClient(str(client_id), Secret(str(secret)), str(project))

@@ -45,7 +45,7 @@ def open_session(
 def budgets_of(facts: Facts, settings: Settings) -> tuple[Budget, ...]:
     """The provider's limits, each overridden where the deployment's settings know better."""
     return tuple(
-        replace(budget, limit=getattr(settings, facts.budget_options[budget.name]))
+        replace(budget, limit=int(settings.own(facts.budget_options[budget.name], budget.limit) or budget.limit))
         if budget.name in facts.budget_options
         else budget
         for budget in facts.budgets

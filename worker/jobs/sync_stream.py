@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from worker.connectors import registry
-from worker.connectors.contract import Connector, Stream
+from worker.connectors.contract import Connector, Facts, Stream
 from worker.errors import AdminBlocked, BadRequest, ConsentGone, Misconfigured, ScopeMissing
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
@@ -19,6 +19,7 @@ from worker.jobs.outcomes import Cancelled, Done, Failed, HandBack, Outcome, Par
 from worker.jobs.provider_session import open_session
 from worker.privacy import revocation
 from worker.records import Part
+from worker.settings import Settings
 from worker.store import documents, parts
 from worker.store.documents import StreamPlace
 from worker.store.parts import ConnectionRow
@@ -107,7 +108,7 @@ def _work(
     seals = services.keys.records(place.workspace, place.connection)
     session = StreamSession(
         http=open_session(context, connector.facts, place.connection, connection.epoch, connection.account_mac),
-        options={option.name: getattr(services.settings, option.field) for option in connector.facts.options},
+        options=options_of(connector.facts, services.settings),
         context=context,
         place=place,
         seals=seals,
@@ -131,6 +132,12 @@ def _work(
         progress = end.notes.as_progress()
         return HandBack(progress) if context.stopping() else Yield(progress)
     return Done(end.notes.as_progress())
+
+
+def options_of(facts: Facts, settings: Settings) -> dict[str, int | str]:
+    """The connector's own settings: those that are set, or have a default. Pure."""
+    found = {option.name: settings.own(option.field, option.default) for option in facts.options}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 HANDLER = Handler("sync_stream", run, deadline=timedelta(minutes=5))

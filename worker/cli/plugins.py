@@ -1,0 +1,138 @@
+"""Commands for those who write and choose connectors: look at their facts, grade them, begin a new one."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.options import Json
+from worker.cli.speech import Speech, speaking
+
+if TYPE_CHECKING:
+    from worker.connectors.contract import Connector, Stream
+    from worker.connectors.registry import Installed
+    from worker.transport.ports import Budget
+
+_SHOWN_STREAM = ("stream", "purpose", "every", "scopes", "deletions", "cursor")
+
+
+def connectors(
+    name: Annotated[str | None, typer.Argument(help="one connector only, with all its facts")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the connectors that are installed, with their streams and scopes; or all facts of one.
+
+    A package that does not load is named on stderr with what is wrong with it; the others are listed all the same.
+
+    Example: crm-sync connectors gmail --json
+    """
+    with speaking(as_json) as speech:
+        from worker.connectors import registry  # noqa: PLC0415 - heavy
+
+        if name is not None:
+            registry.load(name)
+        found = [entry for entry in registry.installed() if name in {None, entry.name}]
+        if as_json:
+            speech.data([_facts(entry) for entry in found])
+        elif name is not None:
+            _show_one(speech, found[0])
+        else:
+            _show_all(speech, found)
+        for entry in found:
+            if entry.problem:
+                speech.say(entry.problem, "yellow")
+
+
+def _show_all(speech: Speech, found: "list[Installed]") -> None:
+    rows = [
+        {
+            "connector": entry.name,
+            "stream": stream.name,
+            "purpose": stream.purpose or "any",
+            "every": stream.interval,
+            "scopes": [scope.rpartition("/")[2] for scope in stream.scopes],
+        }
+        for entry in found
+        if entry.connector is not None
+        for stream in entry.connector.streams
+    ]
+    speech.table("Connectors", ["connector", "stream", "purpose", "every", "scopes"], rows)
+
+
+def _show_one(speech: Speech, entry: "Installed") -> None:
+    connector = entry.connector
+    if connector is None:
+        return
+    facts = connector.facts
+    speech.facts(
+        {
+            "connector": facts.title,
+            "package": f"{entry.package} {entry.version}",
+            "api version": facts.api_version,
+            "hosts": sorted(facts.hosts),
+            "purposes": facts.purposes,
+            "settings": _settings(connector),
+            "docs": facts.docs,
+        }
+    )
+    streams = [{**_stream(stream), "every": stream.interval, "purpose": stream.purpose or "any"} for stream in
+               connector.streams]  # fmt: skip
+    speech.table("Streams", _SHOWN_STREAM, streams)
+    scopes = [{"scope": scope, "why": why} for scope, why in facts.scope_reasons.items()]
+    speech.table("Scopes", ["scope", "why"], scopes)
+    budgets = [{**_budget(budget), "window": budget.window} for budget in facts.budgets]
+    speech.table("Budgets", ["name", "of_each", "limit", "window", "source"], budgets)
+
+
+def _facts(entry: "Installed") -> dict[str, Any]:
+    about: dict[str, Any] = {"connector": entry.name, "package": entry.package, "version": entry.version}
+    if entry.connector is None:
+        return {**about, "problem": entry.problem}
+    facts = entry.connector.facts
+    return {
+        **about,
+        "title": facts.title,
+        "family": facts.family,
+        "api_version": facts.api_version,
+        "hosts": sorted(facts.hosts),
+        "purposes": facts.purposes,
+        "streams": [_stream(stream) for stream in entry.connector.streams],
+        "scopes": facts.scope_reasons,
+        "budgets": [_budget(budget) for budget in facts.budgets],
+        "settings": _settings(entry.connector),
+        "docs": facts.docs,
+    }
+
+
+def _stream(stream: "Stream") -> dict[str, Any]:
+    return {
+        "stream": stream.name,
+        "purpose": stream.purpose,
+        "kind": stream.kind,
+        "scopes": stream.scopes,
+        "every_s": stream.interval,
+        "deletions": stream.deletions,
+        "cursor": stream.cursor,
+        "single": stream.single,
+        "deletes": stream.deletes,
+        "incremental": stream.incremental,
+        "cursor_dies": stream.cursor_dies,
+    }
+
+
+def _settings(connector: "Connector") -> list[str]:
+    from worker.settings import PREFIX  # noqa: PLC0415 - heavy
+
+    facts = connector.facts
+    own = [f"{facts.family}_client_id", f"{facts.family}_client_secret"]
+    own += [option.field for option in facts.options]
+    return [f"{PREFIX}{name.upper()}" for name in dict.fromkeys([*own, *facts.budget_options.values()])]
+
+
+def _budget(budget: "Budget") -> dict[str, Any]:
+    return {
+        "name": budget.name,
+        "of_each": budget.scope,
+        "limit": budget.limit,
+        "window_s": budget.window,
+        "source": budget.source,
+    }
