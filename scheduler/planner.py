@@ -20,8 +20,10 @@ _LOCK_NUMBER: Final = 100
 _SPREAD: Final = 0.25
 _PLANNED_AT_ONCE: Final = 500
 _PUT_OFF: Final = timedelta(minutes=1)
-GRANT_IDLE: Final = timedelta(days=150)
-"""Google drops refresh tokens that were not used for six months. Source: providers/google.md §1.4."""
+GRANT_IDLE: Final = timedelta(days=60)
+"""Microsoft drops refresh tokens that were not used for 90 days, Google after six months.
+
+Source: providers/microsoft-linkedin.md §1.5, providers/google.md §1.4."""
 
 
 def next_wait(every: timedelta, fraction: float) -> timedelta:

@@ -193,7 +193,8 @@ class Client:
             BadRequest: the address carries no `state`, or neither a `code` nor an `error`.
         """
         query = parse_qs(urlsplit(redirect_url).query)
-        answer: dict[str, Any] = {name: query[name][0] for name in ("state", "code", "error") if name in query}
+        names = ("state", "code", "error", "error_subcode", "error_description")
+        answer: dict[str, Any] = {name: query[name][0] for name in names if name in query}
         if "state" not in answer or not {"code", "error"} & set(answer):
             raise BadRequest(
                 "The address to which the provider sent the person back has no state with a code or an error. Pass it "

@@ -91,6 +91,19 @@ class Settings(BaseSettings):
         int, Field(ge=0, description="how far back the first pass of messages reaches; 0 means everything")
     ] = 365
 
+    microsoft_client_id: Annotated[str | None, Field(description="OAuth client (application id) at Microsoft")] = None
+    microsoft_client_secret: Annotated[SecretStr | None, Field(description="its secret")] = None
+    microsoft_project: Annotated[
+        str, Field(description="name of the application; grants of one person to it are siblings")
+    ] = "microsoft"
+    microsoft_tenant: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9.-]{1,100}$",
+            description="common (work and personal accounts), organizations, consumers, or a directory's id or domain",
+        ),
+    ] = "common"
+
     default_region: Annotated[
         str, Field(pattern=r"^[A-Z]{2}$", description="region for phone numbers without country code")
     ] = "US"

@@ -44,6 +44,7 @@ GOOGLE_OAUTH: Final = OAuthFacts(
     identity_scopes=("openid", "email", "profile"),
     # Without `prompt=consent` a person who consented before gets no refresh token.
     authorize_params=(("access_type", "offline"), ("prompt", "consent")),
+    adding_params=(("include_granted_scopes", "true"),),
     rotation=Rotation.NONE,
     revoke_ends_siblings=True,
     default_lifetime=timedelta(seconds=3599),

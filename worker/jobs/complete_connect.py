@@ -9,7 +9,7 @@ with `code_lost`: the person is asked to connect once more; never does a connect
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -44,6 +44,8 @@ class _Answer:
     state: str
     code: Secret | None
     error: str
+    subcode: str = ""
+    description: str = ""
 
 
 class _Refused(Exception):
@@ -62,18 +64,20 @@ def run(context: JobContext) -> Outcome:
         return found
     request, was = found
     connector = registry.load(was.provider)
-    if answer.code is None:
-        return _denied(context, request, was, answer.error)
     endpoint = context.services.endpoints.of(connector.facts)
+    if answer.code is None:
+        if endpoint.is_admins_affair(answer.error, answer.subcode, answer.description):
+            return _blocked(context, was)
+        return _denied(context, request, was, answer.error)
     key = context.services.keys.grant(context.workspace, request.connection_id)
     verifier = key.open("consent.verifier", request.request_id.bytes, request.sealed_verifier).decode()
     gate = context.gate(request.epoch, request.connection_id)
     try:
-        reply = endpoint.exchange(answer.code, Secret(verifier), request.redirect_uri, gate)
+        reply = endpoint.exchange(answer.code, Secret(verifier), request.redirect_uri, gate, scopes=request.scopes)
     except ConsentGone:
         return _end_attempt(context, was, "code_lost", "The provider does not take the code. Please connect once more.")
-    except AdminBlocked as error:
-        return _end_attempt(context, was, error.reason, error.customer_text)
+    except AdminBlocked:
+        return _blocked(context, was)
     except ConnectionStopped:
         return Cancelled("connection_stopped")
     subject = _subject(endpoint, reply)
@@ -105,9 +109,8 @@ def _open(context: JobContext) -> _Answer:
     try:
         given = json.loads(plain)
         code = given.get("code")
-        return _Answer(
-            str(given["state"]), Secret(code) if isinstance(code, str) else None, str(given.get("error", ""))
-        )
+        said = {name: str(given.get(name, "")) for name in ("error", "error_subcode", "error_description")}
+        return _Answer(str(given["state"]), Secret(code) if isinstance(code, str) else None, *said.values())
     except (ValueError, KeyError, AttributeError):
         raise BadRequest("What was sealed for complete_connect is no JSON object with state and code.") from None
 
@@ -140,6 +143,17 @@ def _denied(context: JobContext, request: ConsentRequest, was: StoredConnection,
     return _end_attempt(context, was, reason, text)
 
 
+def _blocked(context: JobContext, was: StoredConnection) -> Failed:
+    """An administrator has to consent first: the connection waits for that, and is then connected by its id."""
+    if was.state in {State.CONNECTING, State.RECONNECT_NEEDED}:
+        with context.services.database.transaction(context.workspace) as tx:
+            state, reason = State.BLOCKED_BY_ADMIN, AdminBlocked.reason
+            connections.stop(tx, context.workspace, was.connection_id, state, reason, epoch=was.epoch)
+            context.fence(tx)
+    outcome = {"connection_id": str(was.connection_id)}
+    return Failed(AdminBlocked.reason, AdminBlocked.customer_text, outcome)
+
+
 def _end_attempt(
     context: JobContext, was: StoredConnection, reason: str, text: str, outcome: dict[str, object] | None = None
 ) -> Failed:
@@ -168,6 +182,7 @@ def _activate(
 ) -> Done:
     services, workspace = context.services, context.workspace
     granted = reply.scopes or normal_scopes(request.scopes)
+    reply = replace(reply, scopes=granted)
     key = services.keys.grant(workspace, request.connection_id)
     with services.database.transaction(workspace) as tx:
         was = connections.lock(tx, workspace, request.connection_id)

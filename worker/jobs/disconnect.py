@@ -8,7 +8,9 @@
     done         a receipt; with `delete_data` a job that deletes the records
 
 Each step is noted with its transaction and may be repeated. A provider that fails is asked again for a week; then
-the keys are destroyed all the same, and the receipt says so.
+the keys are destroyed all the same, and the receipt says so. Microsoft has nothing to ask for: an app cannot end one
+grant there (it could only sign the person out everywhere). Then our copies of the tokens are destroyed, and the receipt
+says `no_endpoint` and names the pages where the person, or their administrator, takes the access away.
 """
 
 import secrets
@@ -199,6 +201,7 @@ def _finish(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
             "last_request_at": last_request_at.isoformat() if last_request_at else None,
             "requests": requests,
             "revoked_at_provider": notes["revoked"],
+            **_left_to_the_person(notes),
             "siblings_ended": notes.get("siblings_ended", 0),
             "grant_key_destroyed_at": notes["shredded"],
             "data": "being_deleted" if notes["delete_data"] else "kept",
@@ -210,11 +213,20 @@ def _finish(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
             "receipt_id": str(receipt_id),
             "confirmation_code": code,
             "revoked_at_provider": notes["revoked"],
+            **_left_to_the_person(notes),
         }
         if notes["delete_data"] and was is not None and was.state is State.DELETING:
             outcome["purge_job_id"] = connections.ask_for_purge(tx, workspace, connection_id)
         context.fence(tx, {**notes, "outcome": outcome})
     return Done(outcome)
+
+
+def _left_to_the_person(notes: dict[str, Any]) -> dict[str, Any]:
+    """Where our access is taken away by hand, at a provider that lets no app give back a single grant."""
+    facts = _facts(notes["provider"])
+    if facts is None or notes["revoked"] != "no_endpoint" or not facts.oauth.consent_pages:
+        return {}
+    return {"remove_consent_at": list(facts.oauth.consent_pages)}
 
 
 HANDLER = Handler("disconnect", run, deadline=timedelta(minutes=5), max_attempts=50)

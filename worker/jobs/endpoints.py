@@ -30,7 +30,8 @@ class Endpoints:
         """
         with self._lock:
             if facts.name not in self._made:
-                self._made[facts.name] = OAuthEndpoint(self._transport, facts.oauth, self.client(facts))
+                client = self.client(facts)
+                self._made[facts.name] = OAuthEndpoint(self._transport, facts.oauth.at_tenant(client.tenant), client)
             return self._made[facts.name]
 
     def client(self, facts: Facts) -> OAuthClient:
@@ -49,4 +50,5 @@ class Endpoints:
                 "developer console; for the simulator `crm-sync demo` sets them by itself."
             )
         project = self._settings.own(f"{family}_project", family)
-        return OAuthClient(str(client_id), Secret(str(secret)), str(project))
+        tenant = self._settings.own(f"{family}_tenant", "")
+        return OAuthClient(str(client_id), Secret(str(secret)), str(project), str(tenant))

@@ -86,7 +86,7 @@ def run(context: JobContext) -> Outcome:
         verifier=verifier,
         login_hint=hint,
         # Only when a purpose is added to a living grant should the new one cover what the old one did.
-        extra=(("include_granted_scopes", "true"),) if adds else (),
+        extra=asked.connector.facts.oauth.adding_params if adds else (),
     )
     private = {"authorize_url": url}
     sealed = services.keys.records(workspace, connection_id).seal(

@@ -52,7 +52,7 @@ GONE = frozenset({State.DISCONNECTED, State.DELETING})
 
 _MAY_BECOME: dict[State, frozenset[State]] = {
     State.RECONNECT_NEEDED: frozenset({State.ACTIVE, State.BLOCKED_BY_ADMIN}),
-    State.BLOCKED_BY_ADMIN: frozenset({State.ACTIVE}),
+    State.BLOCKED_BY_ADMIN: frozenset({State.CONNECTING, State.ACTIVE, State.RECONNECT_NEEDED}),
     State.DISCONNECTED: frozenset(State) - {State.DISCONNECTED},
     State.DELETING: frozenset(State) - {State.DELETING},
 }

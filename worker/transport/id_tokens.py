@@ -42,13 +42,13 @@ class Identity:
         return "Identity(***)"
 
 
-def identity_from_claims(claims: Mapping[str, Any]) -> Identity:
-    """The identity in an ID token's claims or in userinfo.
+def identity_from_claims(claims: Mapping[str, Any], subject_claim: str = "sub") -> Identity:
+    """The identity in an ID token's claims or in userinfo; `subject_claim` is the provider's name for the subject.
 
     Raises:
         ProviderRefused: there is no subject in them.
     """
-    subject = claims.get("sub")
+    subject = claims.get(subject_claim)
     if not isinstance(subject, str) or not 0 < len(subject) <= 255:
         raise ProviderRefused("The provider named no subject.")
     return Identity(

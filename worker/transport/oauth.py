@@ -1,14 +1,17 @@
 """A provider's OAuth endpoints: the address of the consent page, tokens for codes and refresh tokens, revocation.
 
 authlib prepares addresses, PKCE and forms; each of its requests goes through the transport (`_Door`), so it opens no
-socket of its own. Errors are told by the `error` code of a real OAuth body (RFC 6749 §5.2), through the sets of codes
-in the provider's facts, and never by descriptions. A 400 that is a web page, say of a hotel's network, disconnects
-nobody. It stores nothing and refreshes nothing by itself: that is the vault's.
+socket of its own. Where the facts name msal, that one prepares the requests for tokens (`msal_tokens.py`), and all else
+is the same. Errors are told by the codes of a real OAuth body (RFC 6749 §5.2), through the sets of codes in the
+provider's facts, and never by descriptions. A 400 that is a web page, say of a hotel's network, disconnects nobody. It
+stores nothing and refreshes nothing by itself: that is the vault's.
 
-Sources: providers/google.md §1.2 to §1.7 (read 2026-11); RFC 6749, 7009, 7636, 9700.
+Sources: providers/google.md §1.2 to §1.7, providers/microsoft-linkedin.md §1 (read 2026-11); RFC 6749, 7009, 7636,
+9700.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -33,7 +36,7 @@ from worker.errors import (
 from worker.transport.client import Transport
 from worker.transport.id_tokens import Identity, IdTokens, identity_from_claims
 from worker.transport.json_reply import read_json
-from worker.transport.ports import Gate, OAuthClient, OAuthFacts, Secret
+from worker.transport.ports import Gate, OAuthClient, OAuthFacts, Secret, TokenLibrary
 from worker.transport.replies import Reply
 from worker.transport.retry_after import retry_hint
 
@@ -46,6 +49,8 @@ _LONG_SCOPES = {
     "https://www.googleapis.com/auth/userinfo.email": "email",
     "https://www.googleapis.com/auth/userinfo.profile": "profile",
 }
+_LONG_PREFIX = "https://graph.microsoft.com/"
+_NUMBERED = re.compile(r"\bAADSTS\d{4,8}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,19 @@ class _TokenBody(msgspec.Struct):
 class _ErrorBody(msgspec.Struct):
     error: str
     error_subtype: str = ""
+    suberror: str = ""
+    error_codes: list[int] = []
+
+    def codes(self) -> tuple[str, ...]:
+        """What the error names itself by, the most special first."""
+        numbered = (f"AADSTS{number}" for number in self.error_codes[:20])
+        return tuple(code for code in (*numbered, self.suberror, self.error_subtype, self.error) if code)
 
 
 def normal_scopes(scopes: str | Iterable[str]) -> tuple[str, ...]:
     """Scopes in their short names, each once, in order of their names: two lists that mean the same become equal."""
     names = scopes.replace(",", " ").split() if isinstance(scopes, str) else scopes
-    return tuple(sorted({_LONG_SCOPES.get(name, name) for name in names}))
+    return tuple(sorted({_LONG_SCOPES.get(name, name).removeprefix(_LONG_PREFIX) for name in names}))
 
 
 def missing_scopes(needed: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
@@ -124,14 +136,36 @@ class OAuthEndpoint:
         )
         return self._transport.shown_address(str(url))
 
-    def exchange(self, code: Secret | str, verifier: Secret | str, redirect_uri: str, gate: Gate) -> TokenReply:
-        """The first tokens, for a code that a person's consent gave. A code works once.
+    def exchange(
+        self,
+        code: Secret | str,
+        verifier: Secret | str,
+        redirect_uri: str,
+        gate: Gate,
+        *,
+        scopes: Sequence[str] = (),
+    ) -> TokenReply:
+        """The first tokens, for a code that a person's consent to `scopes` gave. A code works once.
 
         Raises:
             ConsentGone: the code was used, is too old or is not ours; the person has to consent anew.
             AdminBlocked, Misconfigured, ProviderRefused, Throttled, Transient: as for `refresh`.
             ReplyLost: nobody knows whether the code was used up.
         """
+        if self._facts.library is TokenLibrary.MSAL:
+            # Imported where it is first needed, as everything of msal's.
+            from worker.transport import msal_tokens  # noqa: PLC0415
+
+            reply = msal_tokens.redeem(
+                self._door(gate),
+                self._facts,
+                self._client,
+                code=Secret(_text(code)),
+                verifier=Secret(_text(verifier)),
+                redirect_uri=redirect_uri,
+                scopes=scopes,
+            )
+            return read_tokens(reply)
         return self._tokens(
             lambda authlib: authlib.fetch_token(
                 self._facts.token_url,
@@ -143,8 +177,10 @@ class OAuthEndpoint:
             gate,
         )
 
-    def refresh(self, refresh_token: Secret, gate: Gate) -> TokenReply:
+    def refresh(self, refresh_token: Secret, gate: Gate, *, scopes: Sequence[str] = (), claims: str = "") -> TokenReply:
         """A new access token. A `refresh_token` in the reply replaces the old one.
+
+        `scopes` are those of the grant, for providers that want them named; `claims` answers a challenge of the API's.
 
         Raises:
             ConsentGone: the provider says that this person must consent again.
@@ -155,6 +191,18 @@ class OAuthEndpoint:
             ProviderRefused: an error code that the facts do not know.
             ConnectionStopped, LeaseLost: the gate is shut; nothing was sent.
         """
+        if self._facts.library is TokenLibrary.MSAL:
+            from worker.transport import msal_tokens  # noqa: PLC0415 -- as above
+
+            reply = msal_tokens.renew(
+                self._door(gate),
+                self._facts,
+                self._client,
+                refresh_token=refresh_token,
+                scopes=scopes,
+                claims=claims,
+            )
+            return read_tokens(reply)
         return self._tokens(
             lambda authlib: authlib.refresh_token(self._facts.token_url, refresh_token=refresh_token.reveal()), gate
         )
@@ -181,12 +229,20 @@ class OAuthEndpoint:
             ProviderRefused: the ID token is not genuine, or the provider gives no identity.
             RunAgainLater: its keys or the userinfo cannot be fetched now.
         """
-        if reply.id_token is not None:
+        if reply.id_token is not None and self._facts.jwks_url is not None:
             return self._id_tokens.identity(reply.id_token)
         if self._facts.userinfo_url is None:
             raise ProviderRefused("The provider gave no ID token and has no userinfo endpoint.")
         answer = self._get(self._facts.userinfo_url, {"authorization": f"Bearer {reply.access_token.reveal()}"})
-        return identity_from_claims(read_json(answer, dict[str, Any]))
+        return identity_from_claims(read_json(answer, dict[str, Any]), self._facts.subject_claim)
+
+    def is_admins_affair(self, error: str, subcode: str, description: str) -> bool:
+        """Whether the consent page sent somebody back whose administrator has to consent first.
+
+        Of the description only the provider's numbers are read.
+        """
+        codes = {error, subcode, *_NUMBERED.findall(description[:2000])}
+        return bool(codes & (self._facts.admin_blocked_codes | self._facts.awaits_admin_codes))
 
     def post(self, url: str, form: str, headers: Mapping[str, str], gate: Gate | None, accept: frozenset[str]) -> Reply:
         """Send a form and judge the reply; error codes in `accept` count as success. For authlib's requests."""
@@ -208,6 +264,9 @@ class OAuthEndpoint:
         if error is not None:
             raise error
         return reply
+
+    def _door(self, gate: Gate) -> Callable[[str, str, Mapping[str, str]], Reply]:
+        return lambda url, form, headers: self.post(url, form, headers, gate, frozenset())
 
     def _tokens(self, ask: Callable[[Any], object], gate: Gate) -> TokenReply:
         door = _Door(self, gate)
@@ -299,7 +358,7 @@ def judge(reply: Reply, facts: OAuthFacts, now: datetime, accept: frozenset[str]
     until = retry_hint(reply.header("retry-after"), now).until
     body = _error_body(reply)
     if body is not None:
-        if {body.error, body.error_subtype} & accept:
+        if set(body.codes()) & accept:
             return None
         return _by_code(body, reply.status, facts, until)
     if reply.status == 429:
@@ -312,21 +371,26 @@ def judge(reply: Reply, facts: OAuthFacts, now: datetime, accept: frozenset[str]
 
 
 def _by_code(body: _ErrorBody, status: int, facts: OAuthFacts, until: datetime | None) -> CrmSyncError:
-    codes = {body.error, body.error_subtype} - {""}
-    shown = body.error if body.error.replace("_", "").isalnum() and len(body.error) < 60 else "an unknown code"
-    if codes & facts.misconfigured_codes:
-        return Misconfigured(
-            f"The provider refuses our OAuth client ({shown}). Check the client's id and secret in the settings "
-            "and at the provider. No customer is disconnected by this."
-        )
-    if codes & facts.admin_blocked_codes:
-        return AdminBlocked(f"An administrator does not allow the app ({shown}).")
-    if codes & facts.consent_gone_codes:
-        return ConsentGone(f"The provider ended the consent ({shown}).")
-    if codes & _THROTTLED_CODES or status == 429:
-        return Throttled(f"The OAuth endpoint asked us to slow down ({shown}).", until=until)
-    if codes & _TRANSIENT_CODES or status >= 500:
-        return Transient(f"The OAuth endpoint failed ({status}, {shown}).", until=until)
+    shown = "an unknown code"
+    for code in body.codes():
+        shown = code if code.replace("_", "").isalnum() and len(code) < 60 else "an unknown code"
+        if code in facts.misconfigured_codes:
+            return Misconfigured(
+                f"The provider refuses our OAuth client ({shown}). Check the client's id and secret in the settings "
+                "and at the provider. No customer is disconnected by this."
+            )
+        if code in facts.admin_blocked_codes:
+            return AdminBlocked(f"An administrator does not allow the app ({shown}).")
+        if code in facts.consent_gone_codes:
+            return ConsentGone(f"The provider ended the consent ({shown}).")
+        if code in _THROTTLED_CODES | facts.throttled_codes:
+            return Throttled(f"The OAuth endpoint asked us to slow down ({shown}).", until=until)
+        if code in _TRANSIENT_CODES | facts.transient_codes:
+            return Transient(f"The OAuth endpoint failed ({status}, {shown}).", until=until)
+    if status == 429:
+        return Throttled("The OAuth endpoint asked us to slow down (429).", until=until)
+    if status >= 500:
+        return Transient(f"The OAuth endpoint failed ({status}).", until=until)
     return ProviderRefused(f"The OAuth endpoint answered {status} with {shown}, which no table explains.")
 
 

@@ -4,7 +4,7 @@ A `Gate` answers «may this request start?», a `TokenSource` answers «with whi
 fill them with small objects of their own. The transport knows nothing of connections, leases or the vault.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, Self
@@ -61,8 +61,11 @@ class TokenSource(Protocol):
             RunAgainLater: the token endpoint or the vault cannot be reached.
         """
 
-    def refused(self, token: Secret) -> None:
-        """Tell that the provider answered 401 to `token`, so that the next `token()` is a newer one."""
+    def refused(self, token: Secret, claims: str = "") -> None:
+        """Tell that the provider answered 401 to `token`, so that the next `token()` is a newer one.
+
+        `claims` is what the provider wants to see in it, if it said so: JSON, to be passed on as it is.
+        """
 
 
 class BudgetScope(StrEnum):
@@ -106,9 +109,23 @@ class Rotation(StrEnum):
     """The old one dies at once; a lost reply ends as `reconnect_needed`."""
 
 
+class TokenLibrary(StrEnum):
+    """Which library prepares the requests for tokens. Each of them speaks through the transport."""
+
+    AUTHLIB = "authlib"
+    MSAL = "msal"
+
+
 @dataclass(frozen=True, slots=True)
 class OAuthFacts:
-    """How a provider's OAuth works. URLs always name the real hosts; the transport routes them."""
+    """How a provider's OAuth works. URLs always name the real hosts; the transport routes them.
+
+    `{tenant}` in a URL stands for the directory that our registration serves. Codes are what an error names itself by:
+    its `error`, the field that refines it, and Microsoft's numbers as `AADSTS90094`; the most special one that any set
+    knows decides. `awaits_admin_codes` are those with which the consent page sends somebody back who may not consent
+    by themselves. `adding_params` go to the consent page when a purpose is added to a living grant. `subject_claim`
+    names the steady id in what `userinfo_url` answers. `consent_pages` is where people take our access away themselves.
+    """
 
     authorize_url: str
     token_url: str
@@ -124,15 +141,31 @@ class OAuthFacts:
     consent_gone_codes: frozenset[str]
     admin_blocked_codes: frozenset[str]
     misconfigured_codes: frozenset[str]
+    throttled_codes: frozenset[str] = frozenset()
+    transient_codes: frozenset[str] = frozenset()
+    awaits_admin_codes: frozenset[str] = frozenset()
+    adding_params: tuple[tuple[str, str], ...] = ()
+    subject_claim: str = "sub"
+    consent_pages: tuple[str, ...] = ()
+    library: TokenLibrary = TokenLibrary.AUTHLIB
+
+    def at_tenant(self, tenant: str) -> Self:
+        """The same for one directory of the provider's."""
+        return replace(
+            self,
+            authorize_url=self.authorize_url.replace("{tenant}", tenant),
+            token_url=self.token_url.replace("{tenant}", tenant),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """Our registration at a provider. `project` names what siblings are counted over."""
+    """Our registration at a provider. `project` names what siblings are counted over, `tenant` whom it serves."""
 
     client_id: str
     client_secret: Secret
     project: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

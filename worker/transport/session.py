@@ -32,6 +32,7 @@ from worker.errors import (
     Unavailable,
 )
 from worker.transport.budgets import PERMIT_LIFE_S, Budgets, Permit
+from worker.transport.challenges import claims_of
 from worker.transport.client import MAX_BODY_BYTES, TIMEOUT_S, Pairs, Transport
 from worker.transport.ports import Budget, BudgetScope, Cost, Gate, Secret, TokenSource
 from worker.transport.replies import Reply
@@ -180,7 +181,11 @@ class ProviderSession:
                 return reply
             if last or not isinstance(error, TokenExpired):
                 raise error
-            self._tokens.refused(token)
+            claims = claims_of(reply)
+            if claims:
+                self._tokens.refused(token, claims)
+            else:
+                self._tokens.refused(token)
         raise AssertionError("unreachable")
 
     def _token_with_permits(self, permits: Sequence[Permit]) -> Secret:

@@ -16,9 +16,10 @@ ends a grant. Versions are bound into the seal, so that older tokens put back do
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
 import msgspec
@@ -54,13 +55,16 @@ _STORE_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
 class RefreshEndpoint(Protocol):
     """Where tokens are renewed; `worker.transport.oauth.OAuthEndpoint` is one."""
 
-    def refresh(self, refresh_token: Secret, gate: Gate) -> TokenReply:
+    def refresh(self, refresh_token: Secret, gate: Gate, *, scopes: Sequence[str] = (), claims: str = "") -> TokenReply:
         """New tokens for an old refresh token; its errors are those of `OAuthEndpoint.refresh`."""
 
 
-class _Tokens(msgspec.Struct, frozen=True):
+class _Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`scopes` are those that the person granted, for providers that want them named at a refresh."""
+
     access_token: str
     refresh_token: str = ""
+    scopes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return "_Tokens(***)"
@@ -100,7 +104,7 @@ class Grants:
             refresh = _kept(key, bytes(row["sealed_tokens"]), int(row["token_version"]))
         if not refresh:
             raise ConsentGone("The provider gave no refresh token with this consent.")
-        tokens = _Tokens(reply.access_token.reveal(), refresh)
+        tokens = _Tokens(reply.access_token.reveal(), refresh, reply.scopes or ())
         lifetime = reply.lifetime or timedelta(minutes=5)
         tx.execute(
             QUERIES["store_first"],
@@ -168,6 +172,7 @@ class GrantTokens:
         self._token: Secret | None = None
         self._due_s = 0.0
         self._refused: str | None = None
+        self._claims = ""
 
     def token(self) -> Secret:
         """The access token to send now, renewed first if it is due.
@@ -184,9 +189,10 @@ class GrantTokens:
             return self._keep(held)
         return self._keep(self._renewed(held))
 
-    def refused(self, token: Secret) -> None:
-        """The provider refused this token: it is not handed out again."""
+    def refused(self, token: Secret, claims: str = "") -> None:
+        """The provider refused this token: it is not handed out again. `claims` is what the next one must carry."""
         self._refused = token.reveal()
+        self._claims = claims
         self._token = None
 
     def renew(self) -> None:
@@ -258,11 +264,11 @@ class GrantTokens:
         lost = reply_was_lost
         try:
             try:
-                reply = self._endpoint.refresh(Secret(held.tokens.refresh_token), self._gate)
+                reply = self._refresh(held)
             except ReplyLost:
                 # The one quick repetition: it repairs the loss wherever the old token still works.
                 lost = True
-                reply = self._endpoint.refresh(Secret(held.tokens.refresh_token), self._gate)
+                reply = self._refresh(held)
         except ReplyLost:
             self._note(held.version, lease_epoch, None)
             raise
@@ -282,6 +288,14 @@ class GrantTokens:
             raise
         return self._store(held, lease_epoch, reply)
 
+    def _refresh(self, held: _Held) -> TokenReply:
+        more: dict[str, Any] = {}
+        if held.tokens.scopes:
+            more["scopes"] = held.tokens.scopes
+        if self._claims:
+            more["claims"] = self._claims
+        return self._endpoint.refresh(Secret(held.tokens.refresh_token), self._gate, **more)
+
     def _note(self, version: int, lease_epoch: int, answer: str | None) -> bool:
         """Write the answer into the journal and free the lease; False if the grant has moved on."""
         with self._grants.database.transaction(self._workspace) as tx:
@@ -296,7 +310,8 @@ class GrantTokens:
         if self._key is None:
             raise SealBroken("A sealed value did not open.")
         refresh = reply.refresh_token.reveal() if reply.refresh_token else held.tokens.refresh_token
-        tokens = _Tokens(reply.access_token.reveal(), refresh)
+        tokens = _Tokens(reply.access_token.reveal(), refresh, held.tokens.scopes)
+        self._claims = ""
         lifetime = reply.lifetime or self._facts.default_lifetime
         version = held.version + 1
         asked = {

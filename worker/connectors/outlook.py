@@ -1,0 +1,84 @@
+"""The connector `outlook`: one Microsoft account, personal or of an organisation.
+
+stream     purpose    API             what is synced
+profile    (any)      Graph v1.0      the account itself: address and name
+
+A person gives each purpose by itself, and no scope is asked for that their purposes do not need. Organisations mostly
+let nobody but an administrator consent to mail: then the connection is `blocked_by_admin` until one has, and the person
+connects it once more. A refresh brings a new refresh token each time. An app cannot give a grant back at Microsoft: a
+disconnect destroys our tokens, and its receipt names the pages where the person takes the access away.
+
+Sources: providers/microsoft-linkedin.md Part A (read 2026-11), and the pages of learn.microsoft.com that it names.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from worker.connectors import microsoft_api
+from worker.connectors.contract import Connector, Facts, Session, Stream
+from worker.records import FULL_PASS, Kind, Page, Part, Profile, Purpose, Record
+from worker.transport.json_reply import read_json
+
+FACTS: Final = Facts(
+    name="outlook",
+    title="Microsoft (Outlook mail, contacts, calendar)",
+    family="microsoft",
+    api_version="graph v1.0",
+    hosts=microsoft_api.HOSTS,
+    oauth=microsoft_api.MICROSOFT_OAUTH,
+    budgets=microsoft_api.BUDGETS,
+    purposes=(Purpose.CONTACTS, Purpose.MAIL, Purpose.CALENDAR),
+    scope_reasons={
+        "openid": "to sign in",
+        "profile": "to show the account's name",
+        "offline_access": "to sync while nobody is signed in",
+        "User.Read": "to know the account by an id that never changes, and to show its address",
+    },
+    docs=("https://learn.microsoft.com/graph/api/overview", "https://learn.microsoft.com/graph/delta-query-overview"),
+)
+
+
+class _Me(msgspec.Struct, rename="camel"):
+    id: str
+    display_name: str | None = None
+    mail: str | None = None
+    user_principal_name: str | None = None
+
+
+def profile_parts(_session: Session) -> Iterable[Part]:
+    """An account is one piece."""
+    return (Part(),)
+
+
+def profile_pages(session: Session, _part: Part, _cursor: bytes | None) -> Iterator[Page]:
+    """The account, whole each time: it is one small record."""
+    select = (("$select", "id,displayName,mail,userPrincipalName"),)
+    me = read_json(microsoft_api.get(session, f"{microsoft_api.ROOT}/me", params=select), _Me)
+    body = Profile(email=me.mail or me.user_principal_name or "", name=me.display_name or "")
+    yield Page(records=(Record(me.id, Kind.PROFILE, body),), cursor=b"whole", covers=FULL_PASS)
+
+
+CONNECTOR: Final = Connector(
+    facts=FACTS,
+    streams=(
+        Stream(
+            name="profile",
+            purpose=None,
+            kind=Kind.PROFILE,
+            scopes=("User.Read",),
+            interval=timedelta(days=1),
+            parts=profile_parts,
+            pages=profile_pages,
+            full_pass_every=timedelta(0),
+            deletions="none: the record is the account itself",
+            cursor="none: read whole each time",
+            single=True,
+            deletes=False,
+            incremental=False,
+            cursor_dies=False,
+        ),
+    ),
+)
