@@ -73,7 +73,7 @@ def renew(
 
 
 def _application(http: "_HTTP", facts: OAuthFacts, client: OAuthClient) -> Any:
-    # Imported here: it costs 15 MiB and a tenth of a second that workers without a Microsoft account need not carry.
+    # Imported here: it costs a fifth of a second that workers without a Microsoft account need not spend.
     import msal  # noqa: PLC0415
 
     logging.getLogger("msal").setLevel(logging.WARNING)
