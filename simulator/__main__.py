@@ -12,11 +12,12 @@ from simulator.app import Family, Simulator
 from simulator.google import Google
 from simulator.options import DEFAULT_REDIRECT, Options
 from simulator.server import Server
+from simulator.third_parties import third_party_families
 
 
 def families(simulator: Simulator) -> list[Family]:
     """Return the providers that are played."""
-    return [Google(simulator)]
+    return [Google(simulator), *third_party_families(simulator)]
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
         events=arguments.events,
         accounts=arguments.accounts,
         quota_scale=arguments.quota_scale,
+        page_limit=arguments.page_limit,
         epoch=arguments.epoch,
         redirect_uris=tuple(arguments.redirect_uri) or (DEFAULT_REDIRECT,),
         client_id=arguments.client_id or defaults.client_id,
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=defaults.events, help="events in each primary calendar")
     parser.add_argument("--accounts", type=int, default=defaults.accounts)
     parser.add_argument("--quota-scale", type=float, default=defaults.quota_scale, help="1.0 is the provider's own")
+    parser.add_argument("--page-limit", type=int, default=0, help="the most items of any page; 0: the provider's own")
     parser.add_argument("--epoch", type=float, help="time from which the world's dates are counted (default: today)")
     parser.add_argument("--redirect-uri", action="append", default=[], help=f"registered address ({DEFAULT_REDIRECT})")
     parser.add_argument("--client-id", help=defaults.client_id)

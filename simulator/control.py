@@ -11,6 +11,7 @@ from simulator.app import ControlHandler, Simulator
 from simulator.distort import KINDS
 from simulator.exchange import Reply, Request, json_reply
 from simulator.faults import Action, Match
+from simulator.rehearsal import RehearsalDoor
 
 _PREFIX = "/_control"
 
@@ -25,6 +26,7 @@ class ControlDoor:
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
+        rehearsals = RehearsalDoor(lambda: simulator.families)
         self._own: dict[str, ControlHandler] = {
             "clock": self._clock,
             "faults": self._faults,
@@ -32,6 +34,8 @@ class ControlDoor:
             "counters": self._counters,
             "quota": self._quota,
             "reset": self._reset,
+            "rehearsals": rehearsals.shown,
+            "rehearse": rehearsals.act,
         }
 
     def handle(self, request: Request) -> Reply:
@@ -139,5 +143,7 @@ EXAMPLES = [
     "DELETE /_control/requests",
     "GET  /_control/counters",
     'POST /_control/quota {"scale": 1.0, "limits": {"gmail.user": 6000}}',
+    "GET  /_control/rehearsals",
+    'POST /_control/rehearse {"connector": "gmail", "stream": "contacts", "do": "held", "account": "EMAIL"}',
     "POST /_control/reset",
 ]

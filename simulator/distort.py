@@ -32,20 +32,15 @@ def substitute(action: Action, request: Request, default: Reply) -> Reply:
     if action.gzip_bomb is not None:
         return Reply(200, bomb(action.gzip_bomb), headers=(*extra, ("content-encoding", "gzip")))
     if action.empty_page_with_token:
-        return json_reply({"nextPageToken": again(sent_page_token(request))}, headers=extra)
+        paging = action.paging
+        return json_reply({paging.token: again(sent_page_token(request, paging.parameter))}, headers=extra)
     reply = default if action.body is None else _literal(action.body, default)
     return Reply(action.status or 200, reply.body, reply.content_type, (*reply.headers, *extra))
 
 
 def bend(action: Action, request: Request, reply: Reply) -> Reply:
     """Return the reply to a request that was carried out, as the action deforms it."""
-    if (
-        action.repeat_page_token
-        or action.duplicate_items
-        or action.unknown_fields
-        or action.reorder
-        or action.spoil_item
-    ):
+    if action.bends_page:
         reply = _bend_page(action, request, reply)
     if action.body is not None:
         reply = _literal(action.body, reply, field=action.field)
@@ -68,13 +63,13 @@ def original(page_token: str) -> str:
     return base64.urlsafe_b64decode(page_token.removeprefix(AGAIN)).decode()
 
 
-def sent_page_token(request: Request) -> str | None:
+def sent_page_token(request: Request, parameter: str = "pageToken") -> str | None:
     """Return the page token of a request, from its query or from its JSON body."""
-    token = request.first("pageToken")
+    token = request.first(parameter)
     if token is not None or not request.body.lstrip().startswith(b"{"):
         return token
     try:
-        sent = msgspec.json.decode(request.body).get("pageToken")
+        sent = msgspec.json.decode(request.body).get(parameter)
     except msgspec.DecodeError:
         return None
     return sent if isinstance(sent, str) and sent else None
@@ -84,7 +79,7 @@ def unwrap(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Turn a token made by `again` back into the one it stands for."""
     result = []
     for key, value in query:
-        if key == "pageToken" and value.startswith(AGAIN):
+        if value.startswith(AGAIN):
             if original(value):
                 result.append((key, original(value)))
         else:
@@ -126,16 +121,18 @@ def _bend_page(action: Action, request: Request, reply: Reply) -> Reply:
         return reply
     for one in pages:
         _bend_items(action, one)
-    sent = sent_page_token(request)
+    paging = action.paging
+    sent = sent_page_token(request, paging.parameter)
     if action.repeat_page_token and sent is not None and isinstance(page, dict):
-        page.pop("nextSyncToken", None)
-        page["nextPageToken"] = sent
+        for ending in paging.ends:
+            page.pop(ending, None)
+        page[paging.token] = sent
     return Reply(reply.status, msgspec.json.encode(page), reply.content_type, reply.headers)
 
 
 def _bend_items(action: Action, page: dict[str, Any]) -> None:
-    name = items_of(page)
-    if name is not None:
+    name = action.paging.items or items_of(page)
+    if name is not None and isinstance(page.get(name), list):
         items = page[name]
         if action.spoil_item and items:
             items[0] = _spoilt(items[0], action.spoil_item)

@@ -29,8 +29,24 @@ class Match(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     times: int = 1
 
 
+class Paging(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """How a provider's lists are paged, so that a page can be bent.
+
+    `token` is the field of a page that names the next one, `parameter` where a request puts it, `ends` the fields that
+    only a last page has, `items` the list of a page (None: the first one).
+    """
+
+    token: str = "nextPageToken"  # noqa: S105  The name of a field.
+    parameter: str = "pageToken"
+    ends: tuple[str, ...] = ("nextSyncToken",)
+    items: str | None = None
+
+
 class Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What happens to a request; several may be joined (`delay_s` with `status`)."""
+    """What happens to a request; several may be joined (`delay_s` with `status`).
+
+    `paging` says how the lists are paged that are to be bent; Google's way unless said.
+    """
 
     delay_s: float = 0.0
     drop: bool = False
@@ -50,9 +66,17 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     spoil_item: dict[str, Any] = {}
     unknown_fields: bool = False
     reorder: bool = False
+    paging: Paging = msgspec.field(default_factory=Paging)
     lost_reply: bool = False
     half_body: bool = False
     drip: float | None = None
+
+    @property
+    def bends_page(self) -> bool:
+        """Whether the page that is sent is another one than the provider made."""
+        return bool(
+            self.repeat_page_token or self.duplicate_items or self.unknown_fields or self.reorder or self.spoil_item
+        )
 
     @property
     def prevents(self) -> bool:

@@ -16,6 +16,7 @@ class Options:
     events: int = 60
     accounts: int = 4
     quota_scale: float = 1.0
+    page_limit: int = 0
     epoch: float | None = None
     redirect_uris: tuple[str, ...] = (DEFAULT_REDIRECT,)
     client_id: str = "simulator-client.apps.googleusercontent.com"

@@ -14,8 +14,10 @@ from simulator.google.errors import GoogleError, Style, not_found, scripted
 from simulator.google.grants import Grants
 from simulator.google.oauth import OAuth, plain_error
 from simulator.google.partial import select
+from simulator.google.rehearsal import GoogleRehearsal
 from simulator.google.service import Parts
 from simulator.google.services import SERVICES
+from simulator.rehearsal import Rehearsal
 
 _IDENTITY_HOSTS = frozenset(
     {"accounts.google.com", "oauth2.googleapis.com", "openidconnect.googleapis.com", "www.googleapis.com"}
@@ -35,6 +37,13 @@ class Google:
         self._oauth = OAuth(self._grants, page, clients)
         self._services = [build(Parts(simulator, access, self._grants)) for build in SERVICES]
         self._controls = GoogleControls(simulator.world, self._grants, page, self._services)
+        self._rehearsal = GoogleRehearsal(
+            options, self._controls, lambda: [account.email for account in simulator.world.accounts]
+        )
+        if options.page_limit:
+            for service in self._services:
+                if service.switches is not None:
+                    service.switches({"short_pages": options.page_limit})
         self.hosts = _IDENTITY_HOSTS | {host for service in self._services for host, _ in service.prefixes}
 
     def identify(self, request: Request) -> None:
@@ -73,6 +82,10 @@ class Google:
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return Google's controls."""
         return self._controls.table
+
+    def rehearsals(self) -> list[Rehearsal]:
+        """Return how the connector may be tried."""
+        return [self._rehearsal.rehearsal()]
 
     def _style(self, host: str) -> Style:
         styles: list[Style] = [

@@ -145,7 +145,7 @@ class MailLists:
         size = given.integer("maxResults") or DEFAULT_PAGE
         if size < 0 or (size > MAX_PAGE and not self._switches.clamp_page_size):
             raise invalid_argument(f"Invalid maxResults: {size}. It must be between 1 and {MAX_PAGE}.", "maxResults")
-        return min(size, MAX_PAGE)
+        return min(size, MAX_PAGE, self._switches.short_pages or size)
 
     def _known_label(self, mailbox: Mailbox, label: str) -> None:
         if label in SYSTEM_LABELS or label in mailbox.label_names:

@@ -44,6 +44,7 @@ class GmailSwitches:
     batch_order               answers of a batch come in the order of its calls, or in another
     batch_429_above           calls of one batch beyond so many answer 429 (0: never)
     batch_429_every           every so-manieth call inside batches answers 429 (0: never)
+    short_pages               the most items of any page, however many were asked for (0: no such limit)
     without_gmail             accounts whose every call is a 400 failedPrecondition
     """
 
@@ -67,4 +68,5 @@ class GmailSwitches:
     batch_order: Literal["kept", "reversed"] = "kept"
     batch_429_above: int = 0
     batch_429_every: int = 0
+    short_pages: int = 0
     without_gmail: list[str] = field(default_factory=list)

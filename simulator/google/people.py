@@ -42,6 +42,7 @@ class PeopleSwitches:
     expired_status: int = 400
     incremental_extends_life: bool = False
     visibility_delay_s: float = 0.0
+    short_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class People:
             kind=kind,
             items_key="connections" if kind == "CONTACT" else "otherContacts",
             mask=mask,
-            page_size=size,
+            page_size=min(size, self.switches.short_pages or size),
             print=fingerprint(kind, sorted(mask), sorted(sources), size, order),
             sync_token=given.text("syncToken"),
             wants_token=given.flag("requestSyncToken") or given.text("syncToken") is not None,
