@@ -117,7 +117,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "page_number": 9, "normaliser": 1, "cursor": b"c", "sweeping": True, "attempt": uuid4(), "owner": uuid4(),
         "lease": timedelta(seconds=1), "lifetime": timedelta(hours=1), "refresh_lifetime": None, "sealed": b"s",
         "answer": "a", "life": timedelta(hours=1), "process_id": UUID(int=1), "most_deliveries": 5,
-        "deadlines_s": Jsonb({}), "announced": ["sync"], "channel": "crm_sync_job", "may_repeat": False,
+        "deadlines_s": Jsonb({}), "announced": ["sync"], "channel": "crm_sync_job", "may_repeat": False, "named": False,
         "run_at": None, "wait": None, "progress": None, "outcome": None, "sealed_outcome": None, "message": None,
         "state": "active", "reason": "r", "actor": "a", "action": "b", "at": datetime.now(UTC),
         "previous": b"p", "hash": b"h", "salt": b"s", "genesis": b"g", "reader": "r", "region": "US", "kind": "ping",

@@ -133,11 +133,18 @@ def _as_columns(outcome: outcomes.Outcome, now: datetime) -> dict[str, Any]:
         case outcomes.HandBack():
             return _columns("queued", progress=outcome.progress)
         case outcomes.Parked():
-            return _columns("parked", wait=outcome.until - now, reason=outcome.reason, progress=outcome.progress)
+            return _columns(
+                "parked",
+                wait=outcome.until - now,
+                named=outcome.named,
+                reason=outcome.reason,
+                progress=outcome.progress,
+            )
         case outcomes.Retry():
             return _columns(
                 "parked",
                 wait=outcome.at - now,
+                named=outcome.named,
                 attempt="counts",
                 reason=outcome.reason,
                 message=outcome.message or None,
@@ -158,6 +165,7 @@ def _columns(
     may_repeat: bool = False,
     attempt: str = "stays",
     wait: timedelta | None = None,
+    named: bool = False,
     reason: str | None = None,
     message: str | None = None,
     progress: outcomes.Json | None = None,
@@ -169,6 +177,7 @@ def _columns(
         "may_repeat": may_repeat,
         "attempt": attempt,
         "wait": wait,
+        "named": named,
         "reason": reason,
         "message": message,
         "progress": None if progress is None else Jsonb(progress),

@@ -11,8 +11,8 @@
     HandBack     queued          unchanged    the process is stopping
     Dropped      (no write)                   another worker holds the job now
 
-Each of them but `Dropped` sets the count of deliveries to zero. A job that was asked for again while it ran goes back
-to `queued` where it would have been done or cancelled.
+Each of them but `Dropped` sets the count of deliveries to zero. A job that was asked for again when it had begun goes
+back to `queued`, without its notes, where it would have been done or cancelled.
 """
 
 import random
@@ -59,20 +59,25 @@ class Yield:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Nothing to do before `until`; nothing went wrong."""
+    """Nothing to do before `until`; nothing went wrong.
+
+    `named` says that a provider or our own books named the time: then it holds though somebody asks again meanwhile.
+    """
 
     until: datetime
     reason: str
     progress: Json | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A fault that is expected to pass; it spends an attempt."""
+    """A fault that is expected to pass; it spends an attempt. `named` as for `Parked`."""
 
     at: datetime
     reason: str
     message: str = ""
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def decide(
         case Throttled() | BudgetSpent():
             named = error.until if error.until is not None else now + _NO_TIME_NAMED
             spread = _BOOKED_TIME_SPREAD if isinstance(error, BudgetSpent) else _NAMED_TIME_SPREAD
-            return Parked(max(named, now) + fraction() * spread, error.reason)
+            return Parked(max(named, now) + fraction() * spread, error.reason, named=True)
         case BadRequest() | NotFound() | SetAside():
             return Failed(error.reason, str(error))
         case AskPerson():
@@ -152,7 +157,7 @@ def decide(
         case NeedsOperator() | VaultError():
             return Dead(error.reason, str(error))
         case RunAgainLater() if error.until is not None:
-            return _again(error.reason, str(error), attempt, max_attempts, max(error.until, now))
+            return _again(error.reason, str(error), attempt, max_attempts, max(error.until, now), named=True)
         case CrmSyncError():
             return _again(error.reason, str(error), attempt, max_attempts, now + backoff(attempt, fraction))
         case _:
@@ -166,7 +171,9 @@ def backoff(attempt: int, fraction: Fraction = random.random) -> timedelta:
     return max(ceiling * fraction(), timedelta(milliseconds=200))
 
 
-def _again(reason: str, message: str, attempt: int, max_attempts: int, at: datetime) -> Retry | Dead:
+def _again(
+    reason: str, message: str, attempt: int, max_attempts: int, at: datetime, *, named: bool = False
+) -> Retry | Dead:
     if attempt + 1 >= max_attempts:
         return Dead(reason, message)
-    return Retry(at, reason, message)
+    return Retry(at, reason, message, named)

@@ -127,7 +127,7 @@ def _work(
     notes = RunNotes.resume(context.progress, services.clock())
     end = run_stream(run_of_stream, notes, full=bool(context.args.get("full")))
     if end.not_before is not None:
-        return Parked(end.not_before, "not_before", end.notes.as_progress())
+        return Parked(end.not_before, "not_before", end.notes.as_progress(), named=True)
     if not end.finished:
         progress = end.notes.as_progress()
         return HandBack(progress) if context.stopping() else Yield(progress)

@@ -384,8 +384,10 @@ CREATE TABLE crm_sync.job (
     sealed         bytea,                           -- HPKE to the intake key: codes, addresses
     unique_key     text,                            -- at most one live job carries it
     idempotency_key text,
-    again          boolean NOT NULL DEFAULT false,  -- asked for once more while it ran
+    again          boolean NOT NULL DEFAULT false,  -- asked for once more when it had begun
+    again_args     jsonb,                           -- what was asked then, where that is not for the run that has begun
     run_at         timestamptz NOT NULL DEFAULT now(),
+    not_before     timestamptz,                     -- a wait that a provider or our books named; asking again ends it not
     attempt        integer NOT NULL DEFAULT 0,      -- failures so far; a wait or a yield is none
     deliveries     integer NOT NULL DEFAULT 0,      -- claims in a row that ended without an outcome
     admitted_at    timestamptz,
@@ -540,7 +542,8 @@ GRANT SELECT, DELETE ON crm_sync.process TO crm_sync_scheduler;
 -- exception to the rule that nothing here is SECURITY DEFINER.
 --
 -- Returns the job's id. An idempotency key used before gives the job of that time; a job that is alive for the same
--- connection, kind and stream is joined rather than doubled (asked for again if it already runs).
+-- connection, kind and stream is joined rather than doubled, and asked for again if it has begun: whoever asks for a sync
+-- gets one in which everything is read after they asked. A hold is decided on by one job at a time.
 CREATE FUNCTION crm_sync.enqueue(
     kind text, workspace text, args jsonb DEFAULT '{}', sealed bytea DEFAULT NULL, idempotency_key text DEFAULT NULL,
     run_at timestamptz DEFAULT NULL
@@ -553,6 +556,8 @@ DECLARE
     key          text;
     at           timestamptz := coalesce(enqueue.run_at, now());
     found_id     bigint;
+    living       crm_sync.job%ROWTYPE;
+    has_begun    boolean;
 BEGIN
     SELECT * INTO rule FROM crm_sync.job_kind k WHERE k.kind = enqueue.kind;
     IF NOT FOUND OR NOT rule.crm_may_ask THEN
@@ -596,45 +601,70 @@ BEGIN
                     FROM crm_sync.stream s WHERE s.workspace_id = enqueue.workspace AND s.connection_id = wanted), 'none yet');
         END IF;
         key := 'sync_stream:' || wanted || ':' || (enqueue.args->>'stream');
+    ELSIF enqueue.kind = 'decide_deletions' THEN
+        SELECT h.connection_id, 'decide_deletions:' || h.hold_id INTO wanted, key FROM crm_sync.deletion_hold h
+            WHERE h.workspace_id = enqueue.workspace AND to_jsonb(h.hold_id) = enqueue.args->'hold_id';
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'crm_sync: workspace «%» has no hold %', enqueue.workspace,
+                coalesce(enqueue.args->>'hold_id', '(args.hold_id is missing)')
+                USING ERRCODE = 'CS007', HINT = 'See `crm-sync deletions list`.';
+        END IF;
     ELSIF rule.needs_connection THEN
         key := enqueue.kind || ':' || wanted;
     END IF;
 
-    IF enqueue.idempotency_key IS NOT NULL THEN
+    LOOP
+        INSERT INTO crm_sync.job AS j
+            (workspace_id, kind, lane, state, connection_id, args, sealed, unique_key, idempotency_key, run_at)
+        VALUES (enqueue.workspace, rule.kind, rule.lane, CASE WHEN at > now() THEN 'parked' ELSE 'queued' END,
+                wanted, enqueue.args, enqueue.sealed, key, enqueue.idempotency_key, at)
+        ON CONFLICT DO NOTHING
+        RETURNING j.job_id INTO found_id;
+        IF FOUND THEN
+            RETURN found_id;
+        END IF;
         SELECT j.job_id INTO found_id FROM crm_sync.job j
             WHERE j.workspace_id = enqueue.workspace AND j.idempotency_key = enqueue.idempotency_key;
         IF FOUND THEN
             RETURN found_id;
         END IF;
-    END IF;
-    LOOP
-        BEGIN
-            INSERT INTO crm_sync.job AS j
-                (workspace_id, kind, lane, state, connection_id, args, sealed, unique_key, idempotency_key, run_at)
-            VALUES (enqueue.workspace, rule.kind, rule.lane, CASE WHEN at > now() THEN 'parked' ELSE 'queued' END,
-                    wanted, enqueue.args, enqueue.sealed, key, enqueue.idempotency_key, at)
-            ON CONFLICT (workspace_id, unique_key)
-                WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running')
-            DO UPDATE SET
-                again = j.again OR j.state = 'running',
-                -- A running job has read its own; the next run reads these. Who once asked for deletion gets it.
-                args = j.args || excluded.args || CASE WHEN j.args -> 'delete_data' = 'true'::jsonb
-                    THEN '{"delete_data": true}'::jsonb ELSE '{}'::jsonb END,
-                lane = CASE WHEN j.state = 'running' THEN j.lane ELSE excluded.lane END,
-                state = CASE WHEN j.state = 'parked' AND excluded.run_at <= now() AND j.reason IS NULL
-                             THEN 'queued' ELSE j.state END,
-                run_at = least(j.run_at, excluded.run_at)
-            RETURNING j.job_id INTO found_id;
-            RETURN found_id;
-        EXCEPTION WHEN unique_violation THEN
-            -- Another transaction used the same idempotency key in the meantime.
-            SELECT j.job_id INTO found_id FROM crm_sync.job j
-                WHERE j.workspace_id = enqueue.workspace AND j.idempotency_key = enqueue.idempotency_key;
-            IF FOUND THEN
-                RETURN found_id;
-            END IF;
-        END;
+        SELECT * INTO living FROM crm_sync.job j
+            WHERE j.workspace_id = enqueue.workspace AND j.unique_key = key
+              AND j.state IN ('parked', 'queued', 'admitted', 'running')
+            FOR UPDATE;
+        EXIT WHEN FOUND;  -- Otherwise it has just come to its end, and the next round makes a new one.
     END LOOP;
+
+    has_begun := living.state = 'running' OR living.progress IS NOT NULL;
+    IF living.kind = 'sync_stream' AND has_begun THEN
+        -- It may have read some parts already: they are read again by a run of their own, after this one.
+        living.again := true;
+        living.again_args := coalesce(living.again_args, '{}') || enqueue.args
+            || CASE WHEN living.again_args @> '{"full": true}' THEN '{"full": true}'::jsonb ELSE '{}' END;
+    ELSIF living.kind = 'decide_deletions' THEN
+        IF living.args->>'decision' = 'apply' AND NOT has_begun THEN
+            living.args := enqueue.args;  -- A person's word outweighs that seven days are over.
+        ELSIF living.args->>'decision' IS DISTINCT FROM enqueue.args->>'decision' THEN
+            RAISE EXCEPTION 'crm_sync: hold % is being decided on already (%), by job %',
+                living.args->>'hold_id', living.args->>'decision', living.job_id
+                USING ERRCODE = 'CS008', HINT = 'Wait for that job, and see `crm-sync deletions list`.';
+        END IF;
+    ELSE
+        -- Who once asked for all of it gets it, whatever the next one asks for.
+        living.again := living.again OR living.state = 'running';
+        living.args := living.args || enqueue.args
+            || CASE WHEN living.args @> '{"full": true}' THEN '{"full": true}'::jsonb ELSE '{}' END
+            || CASE WHEN living.args @> '{"delete_data": true}' THEN '{"delete_data": true}'::jsonb ELSE '{}' END;
+    END IF;
+    UPDATE crm_sync.job AS j SET
+        again = living.again,
+        again_args = living.again_args,
+        args = living.args,
+        lane = CASE WHEN j.state = 'running' THEN j.lane ELSE rule.lane END,
+        state = CASE WHEN j.state = 'parked' AND at <= now() AND j.reason IS NULL THEN 'queued' ELSE j.state END,
+        run_at = greatest(least(j.run_at, at), j.not_before)
+    WHERE j.workspace_id = living.workspace_id AND j.job_id = living.job_id;
+    RETURN living.job_id;
 END
 $enqueue$;
 REVOKE ALL ON FUNCTION crm_sync.enqueue(text, text, jsonb, bytea, text, timestamptz) FROM PUBLIC;

@@ -24,9 +24,12 @@ RETURNING j.state, j.kind, j.lane, j.connection_id, j.args, j.sealed, j.attempt,
 WITH ended AS (
     UPDATE crm_sync.job AS j SET
         state = CASE WHEN j.again AND %(may_repeat)s THEN 'queued' ELSE %(state)s END,
-        again = j.again AND %(state)s IN ('queued', 'parked'),
+        again = j.again AND NOT %(may_repeat)s,
+        args = CASE WHEN j.again AND %(may_repeat)s THEN coalesce(j.again_args, j.args) ELSE j.args END,
+        again_args = CASE WHEN NOT %(may_repeat)s THEN j.again_args END,
         run_at = CASE WHEN %(state)s = 'queued' OR (j.again AND %(may_repeat)s) THEN clock_timestamp()
                       ELSE coalesce(clock_timestamp() + %(wait)s::interval, j.run_at) END,
+        not_before = CASE WHEN %(named)s THEN clock_timestamp() + %(wait)s::interval END,
         attempt = CASE %(attempt)s WHEN 'counts' THEN j.attempt + 1 WHEN 'resets' THEN 0 ELSE j.attempt END,
         deliveries = 0,
         lease_owner = NULL,
