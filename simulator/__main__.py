@@ -10,6 +10,7 @@ import msgspec
 
 from simulator.app import Family, Simulator
 from simulator.google import Google
+from simulator.microsoft import Microsoft
 from simulator.options import DEFAULT_REDIRECT, Options
 from simulator.server import Server
 from simulator.third_parties import third_party_families
@@ -17,7 +18,7 @@ from simulator.third_parties import third_party_families
 
 def families(simulator: Simulator) -> list[Family]:
     """Return the providers that are played."""
-    return [Google(simulator), *third_party_families(simulator)]
+    return [Google(simulator), Microsoft(simulator), *third_party_families(simulator)]
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ async def _serve(options: Options, *, as_json: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    sys.stdout.write((_description(simulator) if as_json else simulator.address) + "\n")
+    sys.stdout.write((_description(simulator) if as_json else _talk(simulator)) + "\n")
     sys.stdout.flush()
     await stop.wait()
     await server.close(listening)
@@ -65,8 +66,25 @@ def _description(simulator: Simulator) -> str:
         "client_id": options.client_id,
         "client_secret": options.client_secret,
         "redirect_uris": options.redirect_uris,
+        "microsoft": {
+            "accounts": [account.email for account in simulator.world.office],
+            "client_id": options.microsoft_client_id,
+            "client_secret": options.microsoft_client_secret,
+        },
     }
     return msgspec.json.encode(facts).decode()
+
+
+def _talk(simulator: Simulator) -> str:
+    """Return the address alone on the first line, and below what is played there and for whom."""
+    world = simulator.world
+    accounts = {"Google": [one.email for one in world.accounts], "Microsoft": [one.email for one in world.office]}
+    lines = [simulator.address]
+    for family in simulator.families:
+        name = type(family).__name__
+        lines.append(f"  {name}: {', '.join(sorted(family.hosts))}")
+        lines += [f"    accounts: {', '.join(accounts[name])}"] if name in accounts else []
+    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ Provider families plug in through `Family`; this module knows none of them.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from simulator import distort
 from simulator.clock import Clock
@@ -41,6 +41,25 @@ class Family(Protocol):
 
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return what the family adds to the control door, by name."""
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A family that has controls of the same names as others."""
+
+    def concerns(self, query: dict[str, str], given: dict[str, Any]) -> bool:
+        """Say whether such a control is asked for something of this family's own."""
+
+
+@runtime_checkable
+class Limiting(Protocol):
+    """A family that counts what is under way."""
+
+    def begin(self, request: Request) -> Reply | float:
+        """Return the seconds that a request takes, or the reply that refuses it at once."""
+
+    def end(self, request: Request) -> None:
+        """Take note that a request is over, whether it began or was refused."""
 
 
 class Simulator:

@@ -112,9 +112,9 @@ class Simulator:
             reply = line.getresponse()
             return reply.status, reply.read()
 
-    def accounts(self) -> list[dict[str, Any]]:
-        """Return the accounts with their addresses and counts."""
-        return list(self.control("accounts")["accounts"])
+    def accounts(self, provider: str = "google") -> list[dict[str, Any]]:
+        """Return the accounts at a provider with their addresses and counts."""
+        return list(self.control("accounts", provider=provider)["accounts"])
 
     def truth(self, account: str, kind: str) -> list[dict[str, Any]]:
         """Return what the world really holds."""
@@ -153,7 +153,12 @@ class Simulator:
         return str(self.control("consent", asked)["redirect_url"])
 
     def grant(self, account: str, scopes: list[str], **parameters: str) -> dict[str, Any]:
-        """Go the whole way from consent to tokens with the default client; for tests that start with a grant."""
+        """Go the whole way from consent to tokens with the default client; for tests that start with a grant.
+
+        The account tells at which provider.
+        """
+        if account in self.facts.get("microsoft", {}).get("accounts", ()):
+            return self._microsoft_grant(account, scopes, parameters)
         redirect = self.facts["redirect_uris"][0]
         asked = {
             "client_id": self.facts["client_id"],
@@ -166,18 +171,33 @@ class Simulator:
         }
         ended = self.consent("https://accounts.google.com/o/oauth2/v2/auth?" + urlencode(asked), account)
         code = parse_qs(urlsplit(ended).query)["code"][0]
+        secret = self.facts["client_secret"]
+        return self._exchange("/oauth2.googleapis.com/token", code, asked["client_id"], secret, redirect)
+
+    def _microsoft_grant(self, account: str, scopes: list[str], parameters: dict[str, str]) -> dict[str, Any]:
+        client, redirect = self.facts["microsoft"], self.facts["redirect_uris"][0]
+        asked = {
+            "client_id": client["client_id"],
+            "redirect_uri": redirect,
+            "response_type": "code",
+            "scope": " ".join([*scopes, "offline_access", "openid", "profile"]),
+            **parameters,
+        }
+        path = "login.microsoftonline.com/common/oauth2/v2.0/"
+        ended = self.consent(f"https://{path}authorize?" + urlencode(asked), account)
+        code = parse_qs(urlsplit(ended).query)["code"][0]
+        return self._exchange(f"/{path}token", code, client["client_id"], client["client_secret"], redirect)
+
+    def _exchange(self, path: str, code: str, client_id: str, client_secret: str, redirect: str) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "client_id": asked["client_id"],
-            "client_secret": self.facts["client_secret"],
+            "client_id": client_id,
+            "client_secret": client_secret,
             "redirect_uri": redirect,
         }
         status, raw = self.request(
-            "POST",
-            "/oauth2.googleapis.com/token",
-            urlencode(form).encode(),
-            {"content-type": "application/x-www-form-urlencoded"},
+            "POST", path, urlencode(form).encode(), {"content-type": "application/x-www-form-urlencoded"}
         )
         if status != 200:
             raise ControlRefused(raw.decode())

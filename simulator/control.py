@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.app import ControlHandler, Simulator
+from simulator.app import ControlHandler, Sharing, Simulator
 from simulator.distort import KINDS
 from simulator.exchange import Reply, Request, json_reply
 from simulator.faults import Action, Match
@@ -43,19 +43,27 @@ class ControlDoor:
         name = request.path.removeprefix(_PREFIX).strip("/")
         if not name:
             return json_reply(self._help())
-        handler = self._own.get(name) or self._of_families().get(name)
-        if handler is None:
-            return json_reply({"error": f"There is no control {name!r}; GET {_PREFIX} lists them."}, 404)
+        query = dict(request.query)
         try:
             given = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
-            return json_reply(handler(request.method, dict(request.query), given))
+            handler = self._own.get(name) or self._of_family(name, query, given)
+            if handler is None:
+                return json_reply({"error": f"There is no control {name!r}; GET {_PREFIX} lists them."}, 404)
+            return json_reply(handler(request.method, query, given))
         except (msgspec.DecodeError, ValueError, TypeError) as error:
             return json_reply({"error": str(error)}, 400)
         except KeyError as error:
             return json_reply({"error": f"unknown or missing: {error}"}, 400)
 
-    def _of_families(self) -> dict[str, ControlHandler]:
-        return {name: control for family in self._simulator.families for name, control in family.controls().items()}
+    def _of_family(self, name: str, query: dict[str, str], given: dict[str, Any]) -> ControlHandler | None:
+        """Return the control of this name: where several families have it, that of the one whose things it is about.
+
+        The first family answers for what is about nobody in particular.
+        """
+        having = [family for family in self._simulator.families if name in family.controls()]
+        concerned = [family for family in having if isinstance(family, Sharing) and family.concerns(query, given)]
+        chosen = next(iter([*concerned, *having]), None)
+        return None if chosen is None else chosen.controls()[name]
 
     def _clock(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
         if method == "POST":
@@ -107,7 +115,9 @@ class ControlDoor:
 
     def _help(self) -> dict[str, Any]:
         return {
-            "controls": sorted({*self._own, *self._of_families()}),
+            "controls": sorted(
+                {*self._own, *(name for family in self._simulator.families for name in family.controls())}
+            ),
             "hosts": sorted(host for family in self._simulator.families for host in family.hosts),
             "fault_match": list(Match.__struct_fields__),
             "fault_actions": list(Action.__struct_fields__),
@@ -118,6 +128,7 @@ class ControlDoor:
 
 EXAMPLES = [
     "GET  /_control/accounts",
+    "GET  /_control/accounts?provider=microsoft",
     'POST /_control/clock {"advance_s": 3600}',
     'POST /_control/consent {"authorize_url": "http://…/accounts.google.com/o/oauth2/v2/auth?…", "account": null}',
     'POST /_control/consent {"authorize_url": "…", "scopes": ["https://…/auth/contacts.readonly"], "deny": false}',
@@ -132,6 +143,8 @@ EXAMPLES = [
     'POST /_control/oauth {"next_errors": [{"error": "invalid_grant", "account": "EMAIL", "status": 400}]}',
     'POST /_control/oauth {"revoke_account": "EMAIL"}',
     'POST /_control/oauth {"register_redirects": ["http://127.0.0.1:4711/callback"]}',
+    'POST /_control/entra {"remove_consent": "EMAIL", "standing_errors": {"EMAIL": 53003}}',
+    'POST /_control/graph {"empty_pages": 2, "retry_after": "fraction"}',
     'POST /_control/services {"people": {"expired_status": 410}}',
     'POST /_control/services {"calendar": {"empty_pages": 2, "tombstones": "least"}}',
     'POST /_control/services {"gmail": {"history_days": 0.1, "batch_429_above": 50}}',

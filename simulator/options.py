@@ -23,3 +23,5 @@ class Options:
     client_secret: str = "simulator-secret"  # noqa: S105  A secret that is published is none.
     project_id: str = "simulator-project"
     project_number: int = 414_243_444_546
+    microsoft_client_id: str = "5b1c2a7e-0d3f-4e68-9a41-c7d2e8f0b396"
+    microsoft_client_secret: str = "simulator~secret"  # noqa: S105  Likewise.

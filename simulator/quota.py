@@ -1,6 +1,7 @@
 """Quotas as sliding windows over the simulated clock.
 
-It counts and refuses; what a refusal looks like is the provider family's business. A refused request uses nothing.
+It counts and refuses; what a refusal looks like is the provider family's business. A refused request uses nothing
+where the provider does not say otherwise. A limit without a window is one of what may be under way at the same time.
 """
 
 from collections import deque
@@ -58,8 +59,11 @@ class Quotas:
         """Return the units of a window after scaling."""
         return max(1, int(self._limits[name].units * self.scale))
 
-    def spend(self, claims: list[tuple[str, str, int]]) -> str | None:
-        """Take (limit, key, units) from all windows or from none; return the name of the limit that refused."""
+    def spend(self, claims: list[tuple[str, str, int]], *, count_refused: bool = False) -> str | None:
+        """Take (limit, key, units) from all windows or from none; return the name of the limit that refused.
+
+        With `count_refused` a refused claim fills the window that refused it all the same.
+        """
         now = self._clock.now()
         windows = []
         for name, key, units in claims:
@@ -69,6 +73,9 @@ class Quotas:
             window.slide(now - self._limits[name].window_s)
             if window.total + units > self.allowed(name):
                 window.refused += 1
+                if count_refused:
+                    window.uses.append((now, units))
+                    window.total += units
                 return name
             windows.append((window, units))
         for window, units in windows:
@@ -77,6 +84,37 @@ class Quotas:
             window.spent += units
             window.peak = max(window.peak, window.total)
         return None
+
+    def wait_s(self, name: str, key: str) -> float:
+        """Return the seconds until a window has room for one unit."""
+        window, now = self._windows.get((name, key)), self._clock.now()
+        if window is None:
+            return 0.0
+        surplus = window.total + 1 - self.allowed(name)
+        for at, units in window.uses:
+            if surplus <= 0:
+                break
+            surplus -= units
+            if surplus <= 0:
+                return max(0.0, at + self._limits[name].window_s - now)
+        return 0.0
+
+    def enter(self, name: str, key: str) -> bool:
+        """Begin something that counts until `leave`; false when too much is under way, and then it must not leave."""
+        window = self._windows.setdefault((name, key), _Window())
+        if window.total >= self.allowed(name):
+            window.refused += 1
+            return False
+        window.total += 1
+        window.spent += 1
+        window.peak = max(window.peak, window.total)
+        return True
+
+    def leave(self, name: str, key: str) -> None:
+        """End something that had entered."""
+        window = self._windows.get((name, key))
+        if window is not None and window.total:
+            window.total -= 1
 
     def counters(self) -> dict[str, dict[str, Any]]:
         """Return for each limit its size, and for each key the peak of a window, the sum and the refusals."""

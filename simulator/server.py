@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 import h11
 
-from simulator.app import Simulator
+from simulator.app import Limiting, Simulator
 from simulator.control import ControlDoor
 from simulator.distort import unwrap
 from simulator.exchange import Reply, Request, split_target
@@ -94,12 +94,23 @@ class Server:
         request = Request(event.method.decode(), host, "/" + rest, unwrap(query), headers, body)
         entry, action = self._simulator.begin(request)
         journal = self._simulator.journal
-        if action.delay_s:
-            await asyncio.sleep(action.delay_s)
-        if action.drop or action.reset in (True, "before"):
-            journal.close(entry, 0, 0)
-            _hang_up(writer, reset=not action.drop)
-        reply = self._simulator.serve(request, entry, action)
+        family = self._simulator.family_of(request.host)
+        limiting = family if isinstance(family, Limiting) else None
+        begun = limiting.begin(request) if limiting else 0.0
+        if isinstance(begun, Reply):
+            journal.close(entry, begun.status, len(begun.body))
+            await _send(connection, writer, begun, Action())
+            return
+        try:
+            if action.delay_s or begun:
+                await asyncio.sleep(action.delay_s + begun)
+            if action.drop or action.reset in (True, "before"):
+                journal.close(entry, 0, 0)
+                _hang_up(writer, reset=not action.drop)
+            reply = self._simulator.serve(request, entry, action)
+        finally:
+            if limiting:
+                limiting.end(request)
         if action.lost_reply:
             journal.close(entry, 0, 0)
             _hang_up(writer)

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from simulator.app import ControlHandler, Simulator
 from simulator.exchange import Reply, Request
@@ -86,6 +87,10 @@ class Google:
     def rehearsals(self) -> list[Rehearsal]:
         """Return how the connector may be tried."""
         return [self._rehearsal.rehearsal()]
+
+    def concerns(self, query: dict[str, str], given: dict[str, Any]) -> bool:
+        """Say whether a control that other families have, too, is about this one."""
+        return self._controls.concerns(query, given)
 
     def _style(self, host: str) -> Style:
         styles: list[Style] = [

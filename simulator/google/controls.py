@@ -33,6 +33,11 @@ class GoogleControls:
             "services": self._switches,
         }
 
+    def concerns(self, query: dict[str, str], given: dict[str, Any]) -> bool:
+        """Say whether something is about one of Google's accounts."""
+        named = query.get("account") or given.get("account")
+        return any(named in (account.email, account.sub) for account in self._world.accounts)
+
     def _accounts(self, _method: str, _query: dict[str, str], _given: dict[str, Any]) -> Any:
         accounts = []
         for account in self._world.accounts:

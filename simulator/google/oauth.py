@@ -14,9 +14,10 @@ from urllib.parse import unquote
 from simulator.exchange import Reply, Request, html_reply, json_reply
 from simulator.google.consent import CONSENT_PATH, ConsentPage
 from simulator.google.grants import AccessToken, Consent, GrantRefused, Grants, Issued
-from simulator.google.id_tokens import ISSUER, Signer, half_hash
 from simulator.google.scopes import AUTH, IDENTITY, in_order
+from simulator.id_tokens import Signer, half_hash
 
+ISSUER = "https://accounts.google.com"
 _FORM = "application/x-www-form-urlencoded"
 _EMAIL, _PROFILE = AUTH + "userinfo.email", AUTH + "userinfo.profile"
 

@@ -14,6 +14,7 @@ from simulator.world.dice import Dice
 from simulator.world.events import Owner
 from simulator.world.mail_facts import MailOwner
 from simulator.world.mailbox import Mailbox
+from simulator.world.office import OfficeAccount
 
 _OTHERS_LIMIT = 400
 
@@ -87,6 +88,7 @@ class World:
         self._options = options
         self._hall = CalendarHall(options, self.epoch, self._owner)
         self.accounts = [Account(number, options, self.epoch, self._hall) for number in range(options.accounts)]
+        self.office = [OfficeAccount(number, options, self.epoch) for number in range(options.accounts)]
 
     def account(self, email: str | None) -> Account:
         """Return the account with this address or subject id, the first one when none is named.
@@ -97,6 +99,18 @@ class World:
             return self.accounts[0]
         for account in self.accounts:
             if email in (account.email, account.sub):
+                return account
+        raise KeyError(email)
+
+    def office_account(self, email: str | None) -> OfficeAccount:
+        """Return the account with folders that has this address or id, the first one when none is named.
+
+        Raises: KeyError when there is none.
+        """
+        if email is None:
+            return self.office[0]
+        for account in self.office:
+            if email in (account.email, account.oid):
                 return account
         raise KeyError(email)
 

@@ -10,11 +10,9 @@ import msgspec
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-ISSUER = "https://accounts.google.com"
-
 
 class Signer:
-    """Signs claims as Google does."""
+    """Signs claims with a key of its own."""
 
     def __init__(self) -> None:
         self._key: rsa.RSAPrivateKey | None = None

@@ -1,0 +1,7 @@
+"""Which parts of Graph are played: one builder each."""
+
+from collections.abc import Callable
+
+from simulator.microsoft.service import Parts, Service
+
+SERVICES: tuple[Callable[[Parts], Service], ...] = ()

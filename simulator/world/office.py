@@ -1,0 +1,51 @@
+"""Accounts whose mail and contacts lie in folders: people of small organisations, and now and then a private person.
+
+Of every three accounts two belong to one organisation and the third is private. Their parts come to life when they are
+first asked for; what they hold is made up as for every other account, under other numbers.
+"""
+
+import uuid
+
+from simulator.options import Options
+from simulator.world import words
+from simulator.world.dice import Dice
+
+_FIRST_NUMBER = 500
+_PER_ORGANISATION = 3
+
+
+class OfficeAccount:
+    """One account; `oid` names it within its organisation, `organisation` is None for a private one."""
+
+    def __init__(self, number: int, options: Options, epoch: float) -> None:
+        self.number = _FIRST_NUMBER + number
+        dice = Dice(options.seed, 7, self.number)
+        given_names, family_names = (
+            (words.GIVEN_TH, words.FAMILY_TH),
+            (words.GIVEN_EN, words.FAMILY_EN),
+            (words.GIVEN_AR, words.FAMILY_AR),
+        )[number % 3]
+        self.given_name, given_latin = dice.pick(given_names)
+        self.family_name, family_latin = dice.pick(family_names)
+        private = number % _PER_ORGANISATION == _PER_ORGANISATION - 1
+        house = number // _PER_ORGANISATION
+        self.organisation = None if private else _guid(Dice(options.seed, 11, house))
+        domain = "letters.example" if private else f"office{house + 1}.example"
+        self.email = f"{given_latin}.{family_latin}.{number + 1}@{domain}".lower()
+        self.oid = _guid(dice)
+        self.locale = ("th", "en", "ar")[number % 3]
+        self.title = "" if private else dice.pick(words.TITLES)
+        self.shows_address = number % 3 != 1
+        self.dropped = False
+        self._options = options
+        self._epoch = epoch
+
+    @property
+    def display_name(self) -> str:
+        """The name of the account's owner."""
+        return f"{self.given_name} {self.family_name}"
+
+
+def _guid(dice: Dice) -> str:
+    """Return a version 4 UUID that depends on the draws alone."""
+    return str(uuid.UUID(hex=dice.hex(32), version=4))
