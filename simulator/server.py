@@ -96,7 +96,7 @@ class Server:
         journal = self._simulator.journal
         family = self._simulator.family_of(request.host)
         limiting = family if isinstance(family, Limiting) else None
-        begun = limiting.begin(request) if limiting else 0.0
+        begun: Reply | float = limiting.begin(request) if limiting else 0.0
         if isinstance(begun, Reply):
             journal.close(entry, begun.status, len(begun.body))
             await _send(connection, writer, begun, Action())
