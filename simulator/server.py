@@ -95,8 +95,7 @@ class Server:
         entry, action = self._simulator.begin(request)
         journal = self._simulator.journal
         family = self._simulator.family_of(request.host)
-        limiting = family if isinstance(family, Limiting) else None
-        begun: Reply | float = limiting.begin(request) if limiting else 0.0
+        begun: Reply | float = family.begin(request) if isinstance(family, Limiting) else 0.0
         if isinstance(begun, Reply):
             journal.close(entry, begun.status, len(begun.body))
             await _send(connection, writer, begun, Action())
@@ -109,8 +108,8 @@ class Server:
                 _hang_up(writer, reset=not action.drop)
             reply = self._simulator.serve(request, entry, action)
         finally:
-            if limiting:
-                limiting.end(request)
+            if isinstance(family, Limiting):
+                family.end(request)
         if action.lost_reply:
             journal.close(entry, 0, 0)
             _hang_up(writer)
