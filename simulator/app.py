@@ -86,6 +86,11 @@ class Simulator:
         """Return the family that serves a host."""
         return self._by_host.get(host)
 
+    def limits_of(self, host: str) -> Limiting | None:
+        """Return the family that serves a host if it counts what is under way."""
+        family: object = self._by_host.get(host)
+        return family if isinstance(family, Limiting) else None
+
     def begin(self, request: Request) -> tuple[Entry, Action]:
         """Write a request down and ask the fault script about it."""
         family = self.family_of(request.host)

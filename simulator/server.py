@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 import h11
 
-from simulator.app import Limiting, Simulator
+from simulator.app import Simulator
 from simulator.control import ControlDoor
 from simulator.distort import unwrap
 from simulator.exchange import Reply, Request, split_target
@@ -94,8 +94,8 @@ class Server:
         request = Request(event.method.decode(), host, "/" + rest, unwrap(query), headers, body)
         entry, action = self._simulator.begin(request)
         journal = self._simulator.journal
-        family = self._simulator.family_of(request.host)
-        begun: Reply | float = family.begin(request) if isinstance(family, Limiting) else 0.0
+        limits = self._simulator.limits_of(request.host)
+        begun: Reply | float = 0.0 if limits is None else limits.begin(request)
         if isinstance(begun, Reply):
             journal.close(entry, begun.status, len(begun.body))
             await _send(connection, writer, begun, Action())
@@ -108,8 +108,8 @@ class Server:
                 _hang_up(writer, reset=not action.drop)
             reply = self._simulator.serve(request, entry, action)
         finally:
-            if isinstance(family, Limiting):
-                family.end(request)
+            if limits is not None:
+                limits.end(request)
         if action.lost_reply:
             journal.close(entry, 0, 0)
             _hang_up(writer)
