@@ -72,10 +72,23 @@ def _template(servers: embedded.Servers, _logins: dict[Role, str]) -> str:
 @pytest.fixture(scope="module")
 def database_urls(servers: embedded.Servers, _logins: dict[Role, str], _template: str) -> Iterator[dict[Role, str]]:
     """A migrated database that only this module uses: each role's URL to it. The owner here is a superuser."""
+    with _database(servers, _logins, _template) as urls:
+        yield urls
+
+
+@pytest.fixture
+def keys_urls(servers: embedded.Servers, _logins: dict[Role, str], _template: str) -> Iterator[dict[Role, str]]:
+    """Another migrated database, for the wrapped data keys of one test."""
+    with _database(servers, _logins, _template) as urls:
+        yield urls
+
+
+@contextmanager
+def _database(servers: embedded.Servers, logins: dict[Role, str], template: str) -> Iterator[dict[Role, str]]:
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(servers.postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")  # type: ignore[arg-type]
-    urls = {role: at_database(url, name) for role, url in _logins.items()}
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+    urls = {role: at_database(url, name) for role, url in logins.items()}
     urls[Role.OWNER] = at_database(servers.postgres_url, name)
     yield urls
     with psycopg.connect(servers.postgres_url, autocommit=True) as connection:

@@ -35,7 +35,9 @@ PURPOSES = ("contacts",)
 class Deployment:
     """Everything that runs, and the CRM's side of it."""
 
-    def __init__(self, settings: Settings, simulator: Simulator, logs: Path) -> None:
+    def __init__(
+        self, settings: Settings, simulator: Simulator, logs: Path, keys_urls: dict[Role, str] | None = None
+    ) -> None:
         self.settings = settings
         self.simulator = simulator
         self.logs = logs
@@ -47,6 +49,7 @@ class Deployment:
             workspace=f"w-{secrets.token_hex(6)}",
             actor="test",
             reason="a test",
+            keys_url=keys_urls[Role.CRM] if keys_urls else None,
         )
         self.client.register_workspace()
 
@@ -60,9 +63,10 @@ class Deployment:
         workers: int = 1,
         schedulers: int = 1,
         simulator: dict[str, Any] | None = None,
+        keys_urls: dict[Role, str] | None = None,
         **changes: Any,
     ) -> Iterator[Self]:
-        """Start everything, and end everything at the end of the block."""
+        """Start everything, and end everything at the end of the block. `keys_urls` is where data keys live apart."""
         options = {"people": 40, "seed": 7, "accounts": ACCOUNTS, "quota_scale": 10_000, **(simulator or {})}
         with Simulator.start(**options) as running:
             routed = settings.model_copy(
@@ -71,10 +75,11 @@ class Deployment:
                     "quota_scale": options["quota_scale"],
                     "google_client_id": running.facts["client_id"],
                     "google_client_secret": SecretStr(running.facts["client_secret"]),
+                    "keys_url": SecretStr(keys_urls[Role.WORKER]) if keys_urls else None,
                     **changes,
                 }
             )
-            deployment = cls(routed, running, logs)
+            deployment = cls(routed, running, logs, keys_urls)
             try:
                 for _ in range(schedulers):
                     deployment.start_scheduler()

@@ -65,7 +65,8 @@ def build_services(settings: Settings, threads: int | None = None) -> Services:
     keys_database = database
     if settings.keys_url is not None:
         keys_database = Database(settings.keys_url.get_secret_value(), max_size=size, name="crm-sync-worker-keys")
-    keys = KeyStore(keys_database, grant=_keyring(settings, "grant"), records=_keyring(settings, "records"))
+    grant, records = _keyring(settings, "grant"), _keyring(settings, "records")
+    keys = KeyStore(keys_database, grant=grant, records=records, main=database)
     transport = Transport(route=settings.provider_route)
     return Services(
         settings=settings,

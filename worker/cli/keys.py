@@ -79,6 +79,12 @@ def status(as_json: Json = False) -> None:
                 for (name, kek_id), count in sorted(wraps.items())
             ]
         speech.table("Keys", ["keyring", "key", "held", "active", "created_at", "wraps"], rows)
+        if settings.keys_url is not None:
+            speech.say(
+                "CRM_SYNC_KEYS_URL is set: the data keys that count live there. Run this with "
+                "CRM_SYNC_DATABASE_URL_OWNER set to the owner's login of that database.",
+                "yellow",
+            )
         missing = [row["key"] for row in rows if not row["held"]]
         if missing:
             speech.say(f"Not held, though data keys need them: {', '.join(missing)}. Put them back.", "red")

@@ -178,10 +178,22 @@ class RecordKeys:
 
 
 class KeyStore:
-    """Every data key that the given keyrings can unwrap. A process without a keyring cannot use that keyring's keys."""
+    """Every data key that the given keyrings can unwrap. A process without a keyring cannot use that keyring's keys.
 
-    def __init__(self, database: Database, *, grant: KeyEncryption | None, records: KeyEncryption | None) -> None:
+    `database` has the wrapped keys. `main` is where the CRM looks for the public half of the intake key; it is named
+    only where the wrapped keys live in a database of their own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        grant: KeyEncryption | None,
+        records: KeyEncryption | None,
+        main: Database | None = None,
+    ) -> None:
         self._database = database
+        self._main = main or database
         self._keyrings = {keyring.name: keyring for keyring in (grant, records) if keyring is not None}
 
     def over(self, database: Database) -> "KeyStore":
@@ -248,7 +260,7 @@ class KeyStore:
         if in_use is None:
             raise KeyMissing("There is no intake key in use.")
         key = IntakeKey(in_use, private)
-        with self._database.transaction(DEPLOYMENT) as tx:
+        with self._main.transaction(DEPLOYMENT) as tx:
             tx.execute(QUERIES["publish_intake"], {"key_id": key.key_id, "public_key": key.public_key})
             tx.execute(QUERIES["retire_other_intake"], {"key_id": key.key_id})
         return key
