@@ -10,6 +10,7 @@ import msgspec
 
 from simulator.app import Family, Simulator
 from simulator.google import Google
+from simulator.google_ads import GoogleAds
 from simulator.microsoft import Microsoft
 from simulator.options import DEFAULT_REDIRECT, Options
 from simulator.server import Server
@@ -18,7 +19,9 @@ from simulator.third_parties import third_party_families
 
 def families(simulator: Simulator) -> list[Family]:
     """Return the providers that are played."""
-    return [Google(simulator), Microsoft(simulator), *third_party_families(simulator)]
+    google = Google(simulator)
+    ads = GoogleAds(simulator, google.grants)
+    return [google, ads, Microsoft(simulator), *third_party_families(simulator)]
 
 
 def main() -> None:
@@ -32,6 +35,8 @@ def main() -> None:
         messages=arguments.messages,
         events=arguments.events,
         accounts=arguments.accounts,
+        ad_accounts=arguments.ad_accounts,
+        ad_campaigns=arguments.ad_campaigns,
         quota_scale=arguments.quota_scale,
         page_limit=arguments.page_limit,
         epoch=arguments.epoch,
@@ -100,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--messages", type=int, default=defaults.messages, help="messages of each account")
     parser.add_argument("--events", type=int, default=defaults.events, help="events in each primary calendar")
     parser.add_argument("--accounts", type=int, default=defaults.accounts)
+    parser.add_argument("--ad-accounts", type=int, default=defaults.ad_accounts, help="under the manager `bulk`")
+    parser.add_argument("--ad-campaigns", type=int, default=defaults.ad_campaigns, help="of each advertising account")
     parser.add_argument("--quota-scale", type=float, default=defaults.quota_scale, help="1.0 is the provider's own")
     parser.add_argument("--page-limit", type=int, default=0, help="the most items of any page; 0: the provider's own")
     parser.add_argument("--epoch", type=float, help="time from which the world's dates are counted (default: today)")

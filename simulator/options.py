@@ -15,6 +15,8 @@ class Options:
     messages: int = 200
     events: int = 60
     accounts: int = 4
+    ad_accounts: int = 0
+    ad_campaigns: int = 12
     quota_scale: float = 1.0
     page_limit: int = 0
     epoch: float | None = None

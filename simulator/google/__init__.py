@@ -26,18 +26,18 @@ _IDENTITY_HOSTS = frozenset(
 
 
 class Google:
-    """All hosts of Google."""
+    """All hosts of Google; its `grants` are what other families of Google accounts go by."""
 
     def __init__(self, simulator: Simulator) -> None:
         options = simulator.options
         simulator.quotas.declare(*LIMITS)
         clients = dict.fromkeys((options.client_id, second_client(options.client_id)), options.client_secret)
-        self._grants = Grants(simulator.clock)
-        access = Access(self._grants, simulator.quotas, options.project_number)
-        page = ConsentPage(options, simulator.world, self._grants, simulator.clock, clients)
-        self._oauth = OAuth(self._grants, page, clients)
-        self._services = [build(Parts(simulator, access, self._grants)) for build in SERVICES]
-        self._controls = GoogleControls(simulator.world, self._grants, page, self._services)
+        self.grants = Grants(simulator.clock)
+        access = Access(self.grants, simulator.quotas, options.project_number)
+        page = ConsentPage(options, simulator.world, self.grants, simulator.clock, clients)
+        self._oauth = OAuth(self.grants, page, clients)
+        self._services = [build(Parts(simulator, access, self.grants)) for build in SERVICES]
+        self._controls = GoogleControls(simulator.world, self.grants, page, self._services)
         self._rehearsal = GoogleRehearsal(
             options, self._controls, lambda: [account.email for account in simulator.world.accounts]
         )
@@ -49,7 +49,7 @@ class Google:
 
     def identify(self, request: Request) -> None:
         """Note whose bearer or refresh token it is, dead or alive."""
-        token = self._grants.known(bearer_text(request) or "")
+        token = self.grants.known(bearer_text(request) or "")
         if token is not None:
             request.notes.account, request.notes.grant = token.account.email, token.grant
         elif request.method == "POST" and request.host in _IDENTITY_HOSTS:
@@ -78,7 +78,7 @@ class Google:
 
     def counters(self) -> Mapping[str, int]:
         """Return how often tokens were asked for, and how often a refresh token was used."""
-        return {"token_requests": self._oauth.token_requests, "refreshes": self._grants.refreshes}
+        return {"token_requests": self._oauth.token_requests, "refreshes": self.grants.refreshes}
 
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return Google's controls."""

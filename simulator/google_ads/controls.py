@@ -1,0 +1,109 @@
+"""Google Ads' part of the control door: who has which accounts, what the true numbers are, edits, switches, errors.
+
+    GET  google_ads            accounts and their tree      GET  google_ads/truth?customer=berlin&from=…&to=…&campaign=…
+    POST google_ads/world      {"edits": [{"do": …}]}       POST google_ads/switches {"page_size": 10}
+    POST google_ads/errors     {"error": "TRANSIENT_ERROR", "customer": "berlin"}      DELETE google_ads/errors
+
+The truth is in whole millionths: a test can hold what was synced against it without rounding.
+"""
+
+from typing import Any
+
+import msgspec
+
+from simulator.app import ControlHandler
+from simulator.google.people_service import changed
+from simulator.google_ads.access import AdsAccess
+from simulator.google_ads.ads_world import AdsWorld
+from simulator.google_ads.customers import Customer
+from simulator.google_ads.dates import read_day, shown
+from simulator.google_ads.edits import AdsEdits
+from simulator.google_ads.scripted import ScriptedError, ScriptedErrors
+from simulator.world import World
+
+
+class AdsControls:
+    """The controls by name; each takes method, query and body and returns plain data."""
+
+    def __init__(self, people: World, world: AdsWorld, access: AdsAccess, errors: ScriptedErrors) -> None:
+        self._people = people
+        self._world = world
+        self._access = access
+        self._errors = errors
+        self._edits = AdsEdits(people, world)
+        self.table: dict[str, ControlHandler] = {
+            "google_ads": self._overview,
+            "google_ads/truth": self._truth,
+            "google_ads/world": self._edit,
+            "google_ads/switches": self._switches,
+            "google_ads/errors": self._scripted,
+        }
+
+    def _overview(self, _method: str, _query: dict[str, str], _given: dict[str, Any]) -> Any:
+        direct = {one.email: [c.key for c in self._world.customers.direct(one)] for one in self._people.accounts}
+        return {"customers": [self._customer(one) for one in self._world.customers], "direct": direct,
+                "known_at": self._world.known_at()}  # fmt: skip
+
+    def _customer(self, customer: Customer) -> dict[str, Any]:
+        clients = [self._world.customers.named(number).key for number in customer.clients]
+        return {
+            "key": customer.key, "id": str(customer.number), "name": customer.name, "currency": customer.currency,
+            "zone": customer.zone, "today": shown(customer.today(self._world.now())), "manager": customer.manager,
+            "status": customer.status, "test": customer.test, "clients": clients,
+            "closed_to": sorted(customer.closed_to),
+        }  # fmt: skip
+
+    def _truth(self, _method: str, query: dict[str, str], _given: dict[str, Any]) -> Any:
+        kind = query.get("kind", "days")
+        if kind not in _TRUTHS:
+            raise ValueError(f"There is no truth about {kind!r}; there is {sorted(_TRUTHS)}.")
+        chosen = [self._world.customers.named(query["customer"])] if "customer" in query else self._world.customers
+        items = [item for customer in chosen for item in getattr(self, _TRUTHS[kind])(customer, query)]
+        return {"kind": kind, "known_at": self._world.known_at(), "items": items}
+
+    def _campaigns(self, customer: Customer, _query: dict[str, str]) -> list[dict[str, Any]]:
+        return [
+            {"customer": str(customer.number), "id": str(one.number), "name": one.name, "status": one.status,
+             "channel": one.channel, "first_day": shown(one.first_day), "budget_micros": one.budget_micros}
+            for one in customer.campaigns
+        ]  # fmt: skip
+
+    def _days(self, customer: Customer, query: dict[str, str]) -> list[dict[str, Any]]:
+        """Return every day with anything in it, as it is known now."""
+        first, last = (read_day(query[name]) if name in query else None for name in ("from", "to"))
+        today = customer.today(self._world.known_at())
+        return [
+            {"customer": str(customer.number), "campaign": str(campaign.number), "currency": customer.currency,
+             "day": shown(day), **figures._asdict()}
+            for campaign in customer.campaigns
+            if query.get("campaign") in (None, str(campaign.number))
+            for day, figures in self._world.days(customer, campaign, first or 1, last or today)
+        ]  # fmt: skip
+
+    def _edit(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
+        if method != "POST":
+            return {"edits": sorted(self._edits.table)}
+        edits = given.get("edits", [given] if "do" in given else [])
+        if not edits:
+            raise ValueError(f"Nothing to do; there are {sorted(self._edits.table)}.")
+        return {"results": [self._edits.carry_out(edit) for edit in edits]}
+
+    def _switches(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
+        if method == "POST":
+            new = changed(self._access.switches, given)
+            for name in given:
+                setattr(self._access.switches, name, getattr(new, name))
+            if "access_level" in given:
+                self._access.change_level(new.access_level)
+        return msgspec.to_builtins(self._access.switches)
+
+    def _scripted(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
+        if method == "POST":
+            for one in given.get("errors", [given]):
+                self._errors.add(msgspec.convert(one, ScriptedError))
+        if method == "DELETE":
+            self._errors.waiting.clear()
+        return {"errors": self._errors.waiting}
+
+
+_TRUTHS = {"days": "_days", "campaigns": "_campaigns"}
