@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a field is named `date`
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
+
+from worker.measures import CampaignDay, Slice
 
 
 class Purpose(StrEnum):
@@ -30,12 +33,13 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """Kinds of documents."""
+    """Kinds of records. All but campaign days, which are measures, are documents."""
 
     PROFILE = "profile"
     CONTACT = "contact"
     MESSAGE = "message"
     EVENT = "event"
+    CAMPAIGN_DAY = "campaign_day"
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -207,32 +211,36 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+FULL_PASS: Literal["full_pass"] = "full_pass"  # noqa: S105 - the name of a scope, no password
+"""The value of `Page.covers` on every page of a pass that lists the whole part from its beginning."""
+
+Covers = Literal["full_pass"] | Slice
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """What a connector yields: one page of a part.
 
     `cursor` is where the part resumes once this page is committed; opaque to all but its connector. `more` says
     that this run has further pages. `covers` names a scope that is held whole once a page with `more=False`
-    comes (`FULL_PASS`), or that this page holds whole (a slice). `not_before` parks the job until then.
+    comes (`FULL_PASS`), or that this page holds whole (a `Slice` of days). `measures` come with their slice only; a
+    stream is of records or of measures, not of both. `not_before` parks the job until then.
     `present` names records that the provider still lists and whose content need not be read again, because
     `Session.known` said that we hold them and they never change. `skipped` counts items that the provider sent and
     that are deliberately not ours (a spam label, say). A key stands in one of the lists only.
     """
 
     records: tuple[Record, ...] = ()
+    measures: tuple[CampaignDay, ...] = ()
     tombstones: tuple[str, ...] = ()
     refused: tuple[Refused, ...] = ()
     present: tuple[str, ...] = ()
     cursor: bytes = b""
     more: bool = False
-    covers: str | None = None
+    covers: Covers | None = None
     not_before: datetime | None = None
     skipped: int = 0
     total_hint: int | None = None
-
-
-FULL_PASS = "full_pass"  # noqa: S105 - the name of a scope, no password
-"""The value of `Page.covers` on every page of a pass that lists the whole part from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,14 @@ class OneConnection:
 
     def __init__(self, worker_db: Database, keys: KeyStore, workspace: str, world: World) -> None:
         self.database, self.keys, self.world, self.workspace = worker_db, keys, world, workspace
-        self.connection_id = connection_exists(worker_db, workspace, "contacts")
+        self.stream = world.stream()
+        self.connection_id = connection_exists(worker_db, workspace, self.stream.name)
         keys.create_for_connection(workspace, self.connection_id)
-        self.place = StreamPlace(workspace, self.connection_id, "contacts")
+        self.place = StreamPlace(workspace, self.connection_id, self.stream.name)
         self.seals = keys.records(workspace, self.connection_id)
         self.blind = keys.blind_index(workspace, "US")
         self.job_id = job_runs(worker_db, workspace, self.connection_id)
         self.lease_epoch = 1
-        self.stream = world.stream()
 
     def move_to(self, database: Database, keys_database: Database) -> None:
         """Go on over other connections to Postgres, as a forked process must."""

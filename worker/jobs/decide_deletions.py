@@ -13,10 +13,12 @@ from worker.errors import BadRequest
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Done, HandBack, Outcome, Yield
-from worker.store import connections, documents, feed, parts
+from worker.store import connections, documents, feed, measures, parts
+from worker.store.database import Connection
 from worker.store.documents import StreamPlace
 from worker.store.feed import Entry, Event
 from worker.store.parts import HoldRow
+from worker.sync.slices import changed_days
 
 BATCH = 1_000
 STATES = {"approve": "approved", "reject": "rejected", "apply": "applied"}
@@ -54,23 +56,44 @@ def _batch(context: JobContext, hold_id: int, decision: str, before: int) -> tup
                 raise BadRequest(f"Hold {hold_id} applies by itself at {hold.applies_at.isoformat()}, not before.")
             return False, 0
         place = StreamPlace(context.workspace, hold.connection_id, hold.stream)
-        keys = parts.hold_batch(tx, context.workspace, hold_id, BATCH)
-        entries: list[Entry] = []
-        if decision == "reject":
-            parts.keep_documents(tx, place, keys)
-        else:
-            gone = documents.delete(tx, place, keys)
-            entries = [Entry(Event.RECORD_DELETED, key) for key in gone]
-            parts.count_swept(tx, place, hold.part_key, len(gone))
-        parts.drop_items(tx, context.workspace, hold_id, keys)
-        last = len(keys) < BATCH
+        records, entries = _records(tx, place, hold, decision)
+        rows, announced = _measures(tx, place, hold, decision)
+        entries += announced
+        count = records + rows
+        last = records < BATCH and rows < BATCH
         if last:
             parts.close_hold(tx, context.workspace, hold_id, STATES[decision], str(context.args.get("by", "crm-sync")))
-            details = {"hold_id": hold_id, "decision": decision, "count": before + len(keys)}
+            details = {"hold_id": hold_id, "decision": decision, "count": before + count}
             entries.append(Entry(Event.DELETIONS_DECIDED, None, details))
         feed.append(tx, context.workspace, entries, connection_id=hold.connection_id, stream=hold.stream)
-        context.fence(tx, {"records": before + len(keys)})
-        return not last, len(keys)
+        context.fence(tx, {"records": before + count})
+        return not last, count
+
+
+def _records(tx: Connection, place: StreamPlace, hold: HoldRow, decision: str) -> tuple[int, list[Entry]]:
+    """A batch of the hold's documents; how many, and what to announce."""
+    keys = parts.hold_batch(tx, place.workspace, hold.hold_id, BATCH)
+    entries: list[Entry] = []
+    if decision == "reject":
+        parts.keep_documents(tx, place, keys)
+    else:
+        gone = documents.delete(tx, place, keys)
+        entries = [Entry(Event.RECORD_DELETED, key) for key in gone]
+        parts.count_swept(tx, place, hold.part_key, len(gone))
+    parts.drop_items(tx, place.workspace, hold.hold_id, keys)
+    return len(keys), entries
+
+
+def _measures(tx: Connection, place: StreamPlace, hold: HoldRow, decision: str) -> tuple[int, list[Entry]]:
+    """A batch of the hold's campaign days, which carry the hold's number themselves."""
+    keys = measures.of_hold(tx, place.workspace, hold.hold_id, BATCH)
+    if decision == "reject":
+        measures.mark(tx, place, hold.part_key, keys, hold_id=None, kept=True)
+        return len(keys), []
+    account = measures.account_of(tx, place, hold.part_key)
+    measures.delete(tx, place, hold.part_key, keys)
+    parts.count_swept(tx, place, hold.part_key, len(keys))
+    return len(keys), changed_days(account, [day for _, day in keys], deleted=len(keys))
 
 
 def _refuse_if_not_open(context: JobContext, hold: HoldRow | None, hold_id: int, decision: str) -> None:

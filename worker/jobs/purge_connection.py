@@ -1,7 +1,7 @@
 """Deletes what is held of a connection that is being deleted, destroys its keys, and leaves a tombstone and a receipt.
 
-    documents and their lookups, in slices ─▶ notes of passes ─▶ streams, parts, quarantine, holds ─▶ records key ─▶
-    tombstone and receipt
+    documents and their lookups, measures, in slices ─▶ notes of passes ─▶ streams, parts, quarantine, holds
+    ─▶ records key ─▶ tombstone and receipt
 
 What it has deleted stays deleted if it is killed; it goes on with what is left.
 """
@@ -30,7 +30,7 @@ def run(context: JobContext) -> Outcome:
         raise BadRequest("A job of kind purge_connection needs args.connection_id.")
     with context.services.database.transaction(context.workspace) as tx:
         was = connections.read(tx, context.workspace, connection_id)
-    notes: dict[str, Any] = {"documents": 0, "lookups": 0, **(context.progress or {})}
+    notes: dict[str, Any] = {"documents": 0, "lookups": 0, "measures": 0, **(context.progress or {})}
     if "outcome" in notes:
         return Done(notes["outcome"])  # It was killed after its last commit.
     if was is None or was.state is not State.DELETING:
@@ -38,11 +38,13 @@ def run(context: JobContext) -> Outcome:
     while True:
         with context.services.database.transaction(context.workspace) as tx:
             gone = farewells.purge_documents(tx, context.workspace, connection_id, SLICE)
+            measures = farewells.purge_measures(tx, context.workspace, connection_id, SLICE)
             noted = farewells.purge_notes(tx, context.workspace, connection_id, SLICE)
             notes["documents"] += gone.documents
             notes["lookups"] += gone.lookups
+            notes["measures"] += measures
             context.fence(tx, notes)
-        if not gone.documents and not noted:
+        if not gone.documents and not measures and not noted:
             return _finish(context, connection_id, notes)
         if context.out_of_time():
             return HandBack(notes) if context.stopping() else Yield(notes)
@@ -64,17 +66,19 @@ def _finish(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
             "connection_id": str(connection_id),
             "provider": was.provider,
             "documents": notes["documents"],
+            "measures": notes["measures"],
             "streams": streams,
             "keys_destroyed": ["grant", "records", "index"],
             "at": services.clock().isoformat(),
             "confirmation_code": code,
         }
         receipt_id = farewells.add_receipt(tx, workspace, connection_id, RECEIPT, body)
-        entry = Entry(Event.CONNECTION_PURGED, None, {"documents": notes["documents"]})
+        entry = Entry(Event.CONNECTION_PURGED, None, {"documents": notes["documents"], "measures": notes["measures"]})
         feed.append(tx, workspace, [entry], connection_id=connection_id)
         outcome = {
             "connection_id": str(connection_id),
             "documents": notes["documents"],
+            "measures": notes["measures"],
             "receipt_id": str(receipt_id),
             "confirmation_code": code,
         }

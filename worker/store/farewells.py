@@ -34,6 +34,13 @@ def purge_documents(tx: Connection, workspace: str, connection_id: UUID, limit: 
     return Slice(int(row["documents"]), int(row["lookups"])) if row else Slice(0, 0)
 
 
+def purge_measures(tx: Connection, workspace: str, connection_id: UUID, limit: int) -> int:
+    """Delete a slice of the measures; how many went. What is due for expiry goes too."""
+    tx.execute(QUERIES["sweep"])
+    asked = {"workspace": workspace, "connection": connection_id, "limit": limit}
+    return tx.execute(QUERIES["purge_measures"], asked).rowcount
+
+
 def purge_notes(tx: Connection, workspace: str, connection_id: UUID, limit: int) -> int:
     """Delete a slice of the notes of full passes; how many went."""
     asked = {"workspace": workspace, "connection": connection_id, "limit": limit}
@@ -41,10 +48,11 @@ def purge_notes(tx: Connection, workspace: str, connection_id: UUID, limit: int)
 
 
 def purge_rest(tx: Connection, workspace: str, connection_id: UUID) -> list[str]:
-    """Delete quarantine, holds, parts and streams, and what jobs carried sealed; returns the streams' names."""
+    """Delete all that describes the connection's streams, and what jobs carried sealed; returns the streams' names."""
     key = {"workspace": workspace, "connection": connection_id}
     tx.execute(QUERIES["purge_quarantine"], key)
     tx.execute(QUERIES["purge_holds"], key)
+    tx.execute(QUERIES["purge_accounts"], key)
     gone = tx.execute(QUERIES["purge_streams"], key).fetchall()
     tx.execute(QUERIES["blank_jobs"], key)
     return sorted(row["stream"] for row in gone)

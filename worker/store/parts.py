@@ -234,10 +234,21 @@ def hold_deletions(
     tx: Connection, place: StreamPlace, part: bytes, keys: Sequence[bytes], total: int
 ) -> tuple[int, int]:
     """Put deletions on hold; returns the hold and how many of `keys` are new in it."""
-    row = _one(tx.execute(QUERIES["open_hold"], {**place.arguments(), "part": part, "total": total}).fetchone())
-    arguments = {"workspace": place.workspace, "hold": row["hold_id"], "keys": sorted(keys)}
+    hold_id = open_hold(tx, place, part, total)
+    arguments = {"workspace": place.workspace, "hold": hold_id, "keys": sorted(keys)}
     added = _one(tx.execute(QUERIES["hold_items"], arguments).fetchone())
-    return row["hold_id"], added["added"]
+    return hold_id, added["added"]
+
+
+def open_hold(tx: Connection, place: StreamPlace, part: bytes, total: int) -> int:
+    """The part's open hold, or a new one."""
+    row = _one(tx.execute(QUERIES["open_hold"], {**place.arguments(), "part": part, "total": total}).fetchone())
+    return int(row["hold_id"])
+
+
+def put_off_hold(tx: Connection, workspace: str, hold_id: int) -> None:
+    """Something new waits in the hold: its seven days begin anew."""
+    tx.execute(QUERIES["put_off_hold"], {"workspace": workspace, "hold": hold_id})
 
 
 def release_items(tx: Connection, place: StreamPlace, hold_id: int, keys: Sequence[bytes]) -> None:

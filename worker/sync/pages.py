@@ -10,14 +10,16 @@ nothing that another job of this stream could hold.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from worker.records import Page, Record, identifiers_of, normal_form
-from worker.store import documents, feed, parts
+from worker.measures import CampaignDay, Slice
+from worker.records import FULL_PASS, Page, Record, identifiers_of, normal_form
+from worker.store import documents, feed, measures, parts
 from worker.store.database import Connection
 from worker.store.documents import SealedDocument
 from worker.store.feed import Entry, Event
 from worker.store.parts import PartRow
 from worker.sync.decisions import Arrived, PageDecision, Save, decide_page, deletions_allowed
 from worker.sync.run import Run, RunNotes
+from worker.sync.slices import SliceDecision, decide_slice, sorted_out, write_slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +28,27 @@ class PreparedPage:
 
     page: Page
     arrived: tuple[Arrived, ...]
+    measured: tuple[CampaignDay, ...]
     tombstones: tuple[bytes, ...]
     present: tuple[bytes, ...]
     refused: tuple[tuple[bytes, str, str], ...]
+    set_aside: frozenset[str]
     cursor: bytes
 
 
 def prepare(run: Run, part: bytes, page: Page) -> PreparedPage:
     """Encode and digest a page. Costs processor time only, and runs while the page before it commits."""
     seals, stream = run.seals, run.stream
+    measured, refused = sorted_out(page)
     arrived = tuple(_arrived(run, number, record) for number, record in enumerate(page.records))
     return PreparedPage(
         page=page,
         arrived=arrived,
+        measured=measured,
         tombstones=tuple(seals.document_key(stream.name, key) for key in page.tombstones),
         present=tuple(seals.document_key(stream.name, key) for key in page.present),
-        refused=tuple(
-            (seals.document_key(stream.name, item.key), item.reason, item.detail[:200]) for item in page.refused
-        ),
+        refused=tuple((seals.document_key(stream.name, item.key), item.reason, item.detail[:200]) for item in refused),
+        set_aside=frozenset(item.key for item in refused),
         cursor=seals.seal("part.cursor", part, page.cursor),
     )
 
@@ -56,10 +61,10 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
         LeaseLost: another worker has the job or turned the page; nothing was written.
     """
     page, last = prepared.page, not prepared.page.more
-    sweeping = last and part.in_full_pass and page.covers is not None
+    sweeping = last and part.in_full_pass and page.covers == FULL_PASS
     with run.database.transaction(run.place.workspace) as tx:
         parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
-        decision = _decide(run, tx, prepared, notes)
+        decision = _decide(run, tx, part, prepared, notes)
         with tx.pipeline():
             entries, hold_id = _write(run, tx, part, prepared, decision, notes)
             parts.turn_page(
@@ -72,7 +77,7 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
                 last=last and not sweeping,
                 sweeping=sweeping,
             )
-            after = notes.plus(decision.counters)
+            after = _after(notes, decision)
             if page.total_hint is not None:
                 after.total_hint = page.total_hint
             feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
@@ -91,6 +96,16 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
     return turned, notes
 
 
+def _after(notes: RunNotes, decision: PageDecision | SliceDecision) -> RunNotes:
+    after = notes.plus(decision.counters)
+    if isinstance(decision, SliceDecision):
+        # What was gone from a slice is found as a sweep finds it: no page shows it.
+        after.swept += len(decision.gone)
+        after.part_deleted += len(decision.gone)
+        after.part_total += decision.held_before
+    return after
+
+
 def _arrived(run: Run, number: int, record: Record) -> Arrived:
     plain = normal_form(record.body)
     name = run.stream.name
@@ -104,7 +119,20 @@ def _arrived(run: Run, number: int, record: Record) -> Arrived:
     )
 
 
-def _decide(run: Run, tx: Connection, prepared: PreparedPage, notes: RunNotes) -> PageDecision:
+def _decide(
+    run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, notes: RunNotes
+) -> PageDecision | SliceDecision:
+    of = prepared.page.covers
+    if isinstance(of, Slice):
+        return decide_slice(
+            of,
+            prepared.measured,
+            prepared.set_aside,
+            measures.held(tx, run.place, part.part_key, of.first, of.last),
+            read_before=notes.part_total,
+            deleted_before=notes.part_deleted,
+            skipped=prepared.page.skipped,
+        )
     keys = {record.key for record in prepared.arrived}
     keys.update(key for record in prepared.arrived for key in record.previous)
     keys.update(prepared.tombstones)
@@ -122,9 +150,26 @@ def _decide(run: Run, tx: Connection, prepared: PreparedPage, notes: RunNotes) -
 
 
 def _write(
-    run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, decision: PageDecision, notes: RunNotes
+    run: Run,
+    tx: Connection,
+    part: PartRow,
+    prepared: PreparedPage,
+    decision: PageDecision | SliceDecision,
+    notes: RunNotes,
 ) -> tuple[list[Entry], int | None]:
     """Write what was decided; returns what to announce, and the part's open hold, if there is one."""
+    if isinstance(decision, SliceDecision):
+        entries, hold_id = write_slice(run, tx, part, decision, notes)
+    else:
+        entries, hold_id = _write_records(run, tx, part, prepared, decision, notes)
+    if prepared.refused:
+        documents.quarantine(tx, run.place, part.part_key, prepared.refused)
+    return entries, hold_id
+
+
+def _write_records(
+    run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, decision: PageDecision, notes: RunNotes
+) -> tuple[list[Entry], int | None]:
     place, key = run.place, part.part_key
     sealed = [_seal(run, save, prepared.page.records[save.record.index_of]) for save in decision.saves]
     stale = _stale_lookups(decision.saves, sealed)
@@ -138,8 +183,6 @@ def _write(
     documents.take_back_word(tx, place, part.pass_id, [*decision.kept, *set_aside])
     if moved or decision.deletes:
         documents.delete(tx, place, [*moved, *decision.deletes])
-    if prepared.refused:
-        documents.quarantine(tx, place, key, prepared.refused)
     shown = [*(document.document_key for document in sealed), *decision.unchanged]
     if part.hold_id is not None:
         parts.release_items(tx, place, part.hold_id, [*shown, *set_aside])

@@ -68,8 +68,9 @@ class Run:
 class RunNotes:
     """What a run remembers between time slices, and what a person who watches it sees.
 
-    `part`, `part_total`, `part_deleted` and `resynced` speak of the part that is being read; `parts_done` and
-    `parts_failed` of the whole run. `total_hint` is how many records the provider said there are.
+    `part`, `part_total`, `part_deleted` and `resynced` speak of the part that is being read (in a stream of measures,
+    `part_total` is what was held of the slices that were read of it); `parts_done` and `parts_failed` of the whole run.
+    `total_hint` is how many records the provider said there are.
     """
 
     started_at: datetime

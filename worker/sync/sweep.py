@@ -3,17 +3,19 @@
     unseen ─▶ few enough? ─▶ delete in batches, each its own transaction ─▶ close the pass
                   └─ too many ─▶ all of it into a hold, in batches ─▶ close the pass
 
-A part that is gone at the provider (a calendar unsubscribed) ends the same way: everything in it is unseen.
+A part that is gone at the provider (a calendar unsubscribed) ends the same way: everything in it is unseen, documents
+and measures.
 """
 
 from dataclasses import replace
 
-from worker.store import documents, feed, parts
+from worker.store import documents, feed, measures, parts
 from worker.store.feed import Entry, Event
 from worker.store.parts import PartRow
 from worker.sync.decisions import deletions_allowed
 from worker.sync.pages import hold
 from worker.sync.run import Run, RunEnd, RunNotes
+from worker.sync.slices import changed_days, hold_measures
 
 BATCH = 1_000
 
@@ -67,7 +69,8 @@ def _sweep_batch(run: Run, row: PartRow, notes: RunNotes, keys: list[bytes], *, 
 def remove_gone_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
     """A part that the provider no longer lists: its records go by the rules of a sweep, then the part itself."""
     with run.database.transaction(run.place.workspace) as tx:
-        notes.turn_to(row.part_key, parts.count_documents(tx, run.place, row.part_key))
+        measured, _ = measures.count(tx, run.place, row.part_key)
+        notes.turn_to(row.part_key, parts.count_documents(tx, run.place, row.part_key) + measured)
         if not row.sweeping:
             parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
             pass_id = parts.begin_pass(tx, run.place, row, run.stream.normaliser)
@@ -75,11 +78,45 @@ def remove_gone_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
             parts.begin_sweep(tx, run.place, row.part_key)
             run.lease.fence(tx, notes.as_progress())
             row = replace(row, pass_id=pass_id, in_full_pass=True, sweeping=True)
-    end = sweep(run, row, notes)
-    if not end.finished:
+    if not (end := sweep(run, row, notes)).finished or not (end := _sweep_measures(run, row, notes)).finished:
         return end
     with run.database.transaction(run.place.workspace) as tx:
-        if parts.count_documents(tx, run.place, row.part_key) == 0:
+        measured, _ = measures.count(tx, run.place, row.part_key)
+        if parts.count_documents(tx, run.place, row.part_key) + measured == 0:
+            measures.forget_account(tx, run.place, row.part_key)
             parts.remove_part(tx, run.place, row.part_key)
             run.lease.fence(tx, end.notes.as_progress())
     return end
+
+
+def _sweep_measures(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
+    """Delete, or hold, the measures of a part that is gone, in batches."""
+    with run.database.transaction(run.place.workspace) as tx:
+        _, left = measures.count(tx, run.place, row.part_key)
+    too_many = left > _left(notes)
+    while left > 0 and (swept := _sweep_measures_batch(run, row, notes, too_many=too_many)):
+        left -= swept
+        if left > 0 and run.lease.out_of_time():
+            return RunEnd(finished=False, not_before=None, notes=notes)
+    return RunEnd(finished=True, not_before=None, notes=notes)
+
+
+def _sweep_measures_batch(run: Run, row: PartRow, notes: RunNotes, *, too_many: bool) -> int:
+    with run.database.transaction(run.place.workspace) as tx:
+        parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
+        keys = measures.some_free(tx, run.place, row.part_key, BATCH)
+        if not keys:
+            return 0
+        if too_many:
+            _, entries = hold_measures(run, tx, row, keys, notes.part_total)
+            notes.part_deleted = deletions_allowed(notes.part_total)
+        else:
+            account = measures.account_of(tx, run.place, row.part_key)
+            measures.delete(tx, run.place, row.part_key, keys)
+            parts.count_swept(tx, run.place, row.part_key, len(keys))
+            entries = changed_days(account, [day for _, day in keys], deleted=len(keys))
+            notes.swept += len(keys)
+            notes.part_deleted += len(keys)
+        feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
+        run.lease.fence(tx, notes.as_progress())
+    return len(keys)

@@ -266,6 +266,73 @@ CREATE TABLE crm_sync.deletion_hold_item (
     FOREIGN KEY (workspace_id, hold_id) REFERENCES crm_sync.deletion_hold ON DELETE CASCADE
 );
 
+-- ------------------------------------------------------------------------------------------- measures
+-- Numbers about campaigns, one row a campaign and day, plain: there is no person in them.
+
+CREATE TABLE crm_sync.measure (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    part_key       bytea NOT NULL,                  -- the ad account, as the part that it is read by
+    day            date NOT NULL,                   -- begins at midnight in time_zone
+    campaign_id    text NOT NULL,
+    connector      text NOT NULL,
+    account_id     text NOT NULL,
+    campaign_name  text NOT NULL,                   -- as the provider showed it with this row
+    time_zone      text NOT NULL,                   -- of the account
+    currency       text NOT NULL CONSTRAINT currency_is_iso CHECK (currency ~ '^[A-Z]{3}$'),
+    cost_micros    bigint NOT NULL,                 -- millionths of the currency; a credit may make it negative
+    impressions    bigint NOT NULL CONSTRAINT impressions_are_counted CHECK (impressions >= 0),
+    clicks         bigint NOT NULL CONSTRAINT clicks_are_counted CHECK (clicks >= 0),
+    conversions    numeric NOT NULL,                -- a conversion may be shared out among several clicks
+    conversion_value numeric NOT NULL,              -- in the currency, not in micros
+    hold_id        bigint,                          -- shown no more; the hold that asks whether it may go
+    kept           boolean NOT NULL DEFAULT false,  -- shown no more; kept by a person's word
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    updated_at     timestamptz NOT NULL DEFAULT now(), -- when its numbers last changed
+    expires_at     timestamptz,                     -- by the shorter of the provider's and the workspace's rule
+    rule           text,                            -- which rule set it
+    PRIMARY KEY (workspace_id, connection_id, stream, part_key, day, campaign_id)
+);
+-- Serves an analyst: what did all campaigns do in these days?
+CREATE INDEX measure_by_day ON crm_sync.measure (workspace_id, day);
+-- Serves the answer to a hold.
+CREATE INDEX measure_held ON crm_sync.measure (workspace_id, hold_id) WHERE hold_id IS NOT NULL;
+-- Serves the sweep of what is due.
+CREATE INDEX measure_due ON crm_sync.measure (expires_at) WHERE expires_at IS NOT NULL;
+
+-- The ad accounts whose days are measured, and which days were read. Within them, a day without a row is a day on which
+-- nothing happened; outside of them, nobody knows.
+CREATE TABLE crm_sync.measured_account (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    stream         text NOT NULL,
+    part_key       bytea NOT NULL,
+    connector      text NOT NULL,
+    account_id     text NOT NULL,
+    account_name   text NOT NULL,
+    time_zone      text NOT NULL,
+    currency       text NOT NULL,
+    first_day      date NOT NULL,
+    last_day       date NOT NULL,
+    read_at        timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, connection_id, stream, part_key)
+);
+
+-- What an analyst wants: each account once, however many connections of the workspace can see it. Of several, the one
+-- counts that has been read up to the newest day, then the one that reaches back farthest.
+CREATE VIEW crm_sync.campaign_day WITH (security_invoker = true) AS
+WITH chosen AS (
+    SELECT DISTINCT ON (a.workspace_id, a.connector, a.account_id)
+           a.workspace_id, a.connection_id, a.stream, a.part_key, a.account_name
+    FROM crm_sync.measured_account a
+    ORDER BY a.workspace_id, a.connector, a.account_id, a.last_day DESC, a.first_day, a.connection_id
+)
+SELECT m.workspace_id, m.connection_id, m.connector, m.account_id, c.account_name, m.campaign_id, m.campaign_name, m.day,
+       m.time_zone, m.currency, m.cost_micros, m.impressions, m.clicks, m.conversions, m.conversion_value, m.updated_at
+FROM chosen c
+JOIN crm_sync.measure m USING (workspace_id, connection_id, stream, part_key);
+
 -- ----------------------------------------------------------------------------------------------- feed
 -- Positions are dense per workspace: the head is locked late in the transaction that announces.
 
@@ -440,7 +507,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'document',
-        'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'feed_head', 'feed_entry',
+        'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'measure', 'measured_account', 'feed_head', 'feed_entry',
         'audit_head', 'audit', 'audit_salt', 'receipt', 'job', 'data_key', 'sibling', 'feed_reader', 'served']
     LOOP
         EXECUTE format('ALTER TABLE crm_sync.%I ENABLE ROW LEVEL SECURITY', name);
@@ -448,7 +515,7 @@ BEGIN
         EXECUTE format('CREATE POLICY owner_migrates ON crm_sync.%I TO CURRENT_USER USING (true) WITH CHECK (true)', name);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'blind_index',
-        'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'feed_head', 'feed_entry',
+        'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'measured_account', 'feed_head', 'feed_entry',
         'audit_head', 'audit', 'audit_salt', 'receipt', 'job']
     LOOP
         EXECUTE format($policy$
@@ -467,6 +534,14 @@ CREATE POLICY own_workspace ON crm_sync.document TO crm_sync_worker
            AND (expires_at IS NULL OR expires_at > now() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
 CREATE POLICY own_workspace_of_crm ON crm_sync.document TO crm_sync_crm
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
+           AND (expires_at IS NULL OR expires_at > now()))
+    WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
+CREATE POLICY own_workspace ON crm_sync.measure TO crm_sync_worker
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
+           AND (expires_at IS NULL OR expires_at > now() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
+    WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
+CREATE POLICY own_workspace_of_crm ON crm_sync.measure TO crm_sync_crm
     USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
            AND (expires_at IS NULL OR expires_at > now()))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
@@ -493,7 +568,8 @@ CREATE POLICY ids_and_times ON crm_sync.deletion_hold FOR SELECT TO crm_sync_sch
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     crm_sync.connection, crm_sync.consent_request, crm_sync.oauth_grant, crm_sync.stream, crm_sync.part,
     crm_sync.document, crm_sync.blind_index, crm_sync.pass_seen, crm_sync.quarantine,
-    crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.sibling, crm_sync.process, crm_sync.data_key
+    crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.measure, crm_sync.measured_account,
+    crm_sync.sibling, crm_sync.process, crm_sync.data_key
     TO crm_sync_worker;
 GRANT SELECT ON crm_sync.workspace, crm_sync.job_kind TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;
 GRANT SELECT, INSERT, UPDATE ON crm_sync.job, crm_sync.feed_head, crm_sync.audit_head TO crm_sync_worker;
@@ -503,7 +579,8 @@ GRANT SELECT, INSERT, DELETE ON crm_sync.audit_salt TO crm_sync_worker;
 GRANT INSERT ON crm_sync.workspace TO crm_sync_crm;
 GRANT SELECT ON
     crm_sync.stream, crm_sync.document, crm_sync.blind_index, crm_sync.quarantine,
-    crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.feed_head, crm_sync.feed_entry, crm_sync.receipt
+    crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.measure, crm_sync.measured_account,
+    crm_sync.campaign_day, crm_sync.feed_head, crm_sync.feed_entry, crm_sync.receipt
     TO crm_sync_crm;
 GRANT SELECT (workspace_id, connection_id, provider, state, state_reason, state_since, epoch, purposes, scopes,
               policy_version, agreed_by, agreed_at, created_at) ON crm_sync.connection TO crm_sync_crm;

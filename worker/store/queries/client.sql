@@ -94,6 +94,11 @@ SELECT connection_id, stream, kind, count(*) AS held
 FROM crm_sync.document
 WHERE workspace_id = %(workspace)s AND (%(connection)s::uuid IS NULL OR connection_id = %(connection)s::uuid)
 GROUP BY connection_id, stream, kind
+UNION ALL
+SELECT connection_id, stream, 'campaign_day', count(*)
+FROM crm_sync.measure
+WHERE workspace_id = %(workspace)s AND (%(connection)s::uuid IS NULL OR connection_id = %(connection)s::uuid)
+GROUP BY connection_id, stream
 ORDER BY connection_id, stream, kind;
 
 -- name: feed
@@ -151,7 +156,9 @@ LIMIT %(limit)s;
 -- name: holds
 SELECT h.hold_id, h.connection_id, h.stream, h.state, h.part_total, h.opened_at, h.applies_at, h.decided_at, h.decided_by,
        (SELECT count(*) FROM crm_sync.deletion_hold_item i
-        WHERE i.workspace_id = h.workspace_id AND i.hold_id = h.hold_id) AS waiting
+        WHERE i.workspace_id = h.workspace_id AND i.hold_id = h.hold_id)
+       + (SELECT count(*) FROM crm_sync.measure m
+          WHERE m.workspace_id = h.workspace_id AND m.hold_id = h.hold_id) AS waiting
 FROM crm_sync.deletion_hold h
 WHERE h.workspace_id = %(workspace)s AND (%(all)s OR h.state = 'open')
 ORDER BY h.hold_id;

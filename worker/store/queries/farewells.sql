@@ -34,6 +34,18 @@ WITH gone AS (
 )
 SELECT (SELECT count(*) FROM gone) AS documents, (SELECT count(*) FROM unindexed) AS lookups;
 
+-- name: purge_measures
+-- A slice of a connection's measures.
+DELETE FROM crm_sync.measure m
+USING (SELECT stream, part_key, day, campaign_id FROM crm_sync.measure
+       WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s
+       ORDER BY stream, part_key, day, campaign_id LIMIT %(limit)s) AS slice
+WHERE m.workspace_id = %(workspace)s AND m.connection_id = %(connection)s AND m.stream = slice.stream
+  AND m.part_key = slice.part_key AND m.day = slice.day AND m.campaign_id = slice.campaign_id;
+
+-- name: purge_accounts
+DELETE FROM crm_sync.measured_account WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s;
+
 -- name: purge_seen
 DELETE FROM crm_sync.pass_seen p
 USING (SELECT stream, part_key, pass_id, document_key FROM crm_sync.pass_seen

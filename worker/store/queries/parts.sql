@@ -121,6 +121,11 @@ WITH added AS (
 )
 SELECT added FROM counted;
 
+-- name: put_off_hold
+-- Measures were put into the hold, which they name themselves.
+UPDATE crm_sync.deletion_hold SET applies_at = now() + interval '7 days'
+WHERE workspace_id = %(workspace)s AND hold_id = %(hold)s;
+
 -- name: release_items
 -- A record that shows itself again is no longer to be deleted.
 DELETE FROM crm_sync.deletion_hold_item
