@@ -25,6 +25,7 @@ LOCK_NUMBERS: Final = {lane: number for number, lane in enumerate(Lane)}
 SMALLEST_WINDOW: Final = 32
 JOBS_A_THREAD: Final = 4
 _WOKEN_AT_ONCE: Final = 1_000
+_LANES: Final = [lane.value for lane in Lane]
 
 
 def room(threads: int, waiting: int) -> int:
@@ -47,17 +48,23 @@ class Dispatcher:
         Raises:
             Unavailable: Postgres cannot be reached.
         """
-        with self._database.session() as session:
-            woken = session.execute(QUERIES["wake"], {"limit": _WOKEN_AT_ONCE}).rowcount
-            seen = session.execute(QUERIES["look"], {"lanes": [lane.value for lane in Lane]}).fetchall()
         rings = {}
-        for row in seen:
-            lane = Lane(row["lane"])
-            free = room(threads.get(lane.value, 0), int(row["waiting"]))
-            if row["due"] and free:
-                rings[lane] = self._admit(lane, free)
+        for lane, (due, waiting) in self.look().items():
+            serving = threads.get(lane.value, 0)
+            if due and room(serving, waiting):
+                rings[lane] = self._admit(lane, serving)
         self.ring(rings)
-        return bool(woken) or any(rings.values())
+        return any(rings.values())
+
+    def look(self) -> dict[Lane, tuple[bool, int]]:
+        """For each lane, whether anything is due and how many admitted jobs wait; what was parked until now is due.
+
+        Raises:
+            Unavailable: Postgres cannot be reached.
+        """
+        asked = {"lanes": _LANES, "limit": _WOKEN_AT_ONCE}
+        rows = self._database.ask(QUERIES["look"], asked).fetchall()
+        return {Lane(row["lane"]): (row["due"], int(row["waiting"])) for row in rows}
 
     def ring(self, rings: Mapping[Lane, Iterable[Ring]]) -> None:
         """Ring, and say once when Redis goes away and once when it is back."""
@@ -74,12 +81,17 @@ class Dispatcher:
             _log.info("bell.back")
         self._bell_works = True
 
-    def _admit(self, lane: Lane, free: int) -> list[Ring]:
+    def _admit(self, lane: Lane, threads: int) -> list[Ring]:
         with self._database.transaction() as tx:
             lock = {"class": LOCK_CLASS, "number": LOCK_NUMBERS[lane]}
-            ours = tx.execute(QUERIES["lock_lane"], lock).fetchone()
-            if ours is None or not ours["ours"]:
+            with tx.pipeline():
+                locked = tx.execute(QUERIES["lock_lane"], lock)
+                # Counted under the lock: what another replica has just admitted takes room as well.
+                counted = tx.execute(QUERIES["waiting"], {"lane": lane.value})
+            ours, waiting = locked.fetchone(), counted.fetchone()
+            if ours is None or not ours["ours"] or waiting is None:
                 return []
+            free = room(threads, int(waiting["waiting"]))
             rows = tx.execute(QUERIES["admit"], {"lane": lane.value, "room": free}).fetchall()
         self.admitted += len(rows)
         return [(row["workspace_id"], row["job_id"]) for row in rows]

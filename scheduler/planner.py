@@ -5,6 +5,7 @@ does no harm. What somebody is just asking for, in a transaction that is not com
 """
 
 import random
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -19,6 +20,8 @@ from worker.store.database import Connection, Database, unless_locked
 _LOCK_NUMBER: Final = 100
 _SPREAD: Final = 0.25
 _PLANNED_AT_ONCE: Final = 500
+_GRANTS_EVERY_S: Final = 600.0
+"""Grants idle for months; those of connections that wait to be reconnected are looked through each time."""
 _PUT_OFF: Final = timedelta(minutes=1)
 GRANT_IDLE: Final = timedelta(days=60)
 """Microsoft drops refresh tokens that were not used for 90 days, Google after six months.
@@ -37,6 +40,7 @@ class Planner:
     def __init__(self, database: Database, fraction: Callable[[], float] = random.random) -> None:
         self._database = database
         self._fraction = fraction
+        self._grants_due_s = 0.0
 
     def tick(self) -> int:
         """Plan what is due; returns how many streams, grants and holds were.
@@ -66,6 +70,10 @@ class Planner:
         return len(due)
 
     def _grants(self, tx: Connection) -> int:
+        now_s = time.monotonic()
+        if now_s < self._grants_due_s:
+            return 0
+        self._grants_due_s = now_s + _GRANTS_EVERY_S
         idle = tx.execute(QUERIES["idle_grants"], {"idle": GRANT_IDLE, "limit": _PLANNED_AT_ONCE}).fetchall()
         for row in idle:
             connection = row["connection_id"]

@@ -11,7 +11,6 @@ import structlog
 from scheduler.dispatcher import QUERIES, Dispatcher
 from worker.errors import Unavailable
 from worker.jobs.bell import Bell
-from worker.jobs.lanes import Lane
 from worker.store.database import Database
 
 _log = structlog.get_logger(__name__)
@@ -60,9 +59,7 @@ class Reconciler:
         return len(taken)
 
     def _ring_what_was_lost(self) -> None:
-        with self._database.session() as session:
-            seen = session.execute(QUERIES["look"], {"lanes": [lane.value for lane in Lane]}).fetchall()
-        waiting = {Lane(row["lane"]): int(row["waiting"]) for row in seen if row["waiting"]}
+        waiting = {lane: count for lane, (_, count) in self._dispatcher.look().items() if count}
         if not waiting:
             return
         try:

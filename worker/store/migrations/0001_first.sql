@@ -101,6 +101,9 @@ CREATE TABLE crm_sync.oauth_grant (
     FOREIGN KEY (workspace_id, connection_id) REFERENCES crm_sync.connection ON DELETE CASCADE
 );
 
+-- Serves the planner: which grants would die unused?
+CREATE INDEX oauth_grant_idle ON crm_sync.oauth_grant (refreshed_at);
+
 -- ----------------------------------------------------------------------------------- wrapped data keys
 -- The only table that may live in another database (CRM_SYNC_KEYS_URL), hence no foreign keys.
 
@@ -249,6 +252,7 @@ CREATE TABLE crm_sync.deletion_hold (
     part_total     bigint NOT NULL,                 -- what the part held when the hold was opened
     opened_at      timestamptz NOT NULL DEFAULT now(),
     applies_at     timestamptz NOT NULL DEFAULT now() + interval '7 days',
+    planned_at     timestamptz,                     -- when the planner last made a job of it
     decided_at     timestamptz,
     decided_by     text,
     PRIMARY KEY (workspace_id, hold_id)
@@ -561,7 +565,7 @@ CREATE POLICY ids_and_times ON crm_sync.job TO crm_sync_scheduler USING (true) W
 CREATE POLICY ids_and_times ON crm_sync.stream TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY ids_and_times ON crm_sync.connection FOR SELECT TO crm_sync_scheduler USING (true);
 CREATE POLICY ids_and_times ON crm_sync.oauth_grant FOR SELECT TO crm_sync_scheduler USING (true);
-CREATE POLICY ids_and_times ON crm_sync.deletion_hold FOR SELECT TO crm_sync_scheduler USING (true);
+CREATE POLICY ids_and_times ON crm_sync.deletion_hold TO crm_sync_scheduler USING (true) WITH CHECK (true);
 
 -- ------------------------------------------------------------------------------------------- privileges
 
@@ -608,7 +612,9 @@ GRANT UPDATE (next_run_at) ON crm_sync.stream TO crm_sync_scheduler;
 GRANT SELECT (workspace_id, connection_id, state, epoch) ON crm_sync.connection TO crm_sync_scheduler;
 GRANT SELECT (workspace_id, connection_id, expires_at, refresh_expires_at, refreshed_at)
     ON crm_sync.oauth_grant TO crm_sync_scheduler;
-GRANT SELECT (workspace_id, hold_id, connection_id, state, applies_at) ON crm_sync.deletion_hold TO crm_sync_scheduler;
+GRANT SELECT (workspace_id, hold_id, connection_id, state, applies_at, planned_at)
+    ON crm_sync.deletion_hold TO crm_sync_scheduler;
+GRANT UPDATE (planned_at) ON crm_sync.deletion_hold TO crm_sync_scheduler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_sync.served TO crm_sync_scheduler;
 GRANT SELECT, DELETE ON crm_sync.process TO crm_sync_scheduler;
 

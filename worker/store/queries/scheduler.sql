@@ -1,22 +1,27 @@
 -- What the scheduler asks and writes, across workspaces: ids, states and times, never a tenant's data.
 
--- name: wake
--- Parked jobs whose time has come are due.
+-- name: look
+-- Parked jobs whose time has come are due from now on. Then for each lane: is anything due, and how many rings wait for
+-- a thread? One exchange, since this is asked many times a second; two index probes a lane.
 WITH due AS (
     SELECT workspace_id, job_id FROM crm_sync.job
     WHERE state = 'parked' AND run_at <= clock_timestamp()
     ORDER BY run_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
+), woken AS (
+    UPDATE crm_sync.job AS j SET state = 'queued'
+    FROM due WHERE j.workspace_id = due.workspace_id AND j.job_id = due.job_id
+    RETURNING j.lane
 )
-UPDATE crm_sync.job AS j SET state = 'queued'
-FROM due WHERE j.workspace_id = due.workspace_id AND j.job_id = due.job_id;
-
--- name: look
--- For each lane: is anything due, and how many rings wait for a thread? Two index probes a lane.
 SELECT l.lane,
-       EXISTS (SELECT FROM crm_sync.job j WHERE j.lane = l.lane AND j.state = 'queued') AS due,
+       EXISTS (SELECT FROM woken WHERE woken.lane = l.lane)
+       OR EXISTS (SELECT FROM crm_sync.job j WHERE j.lane = l.lane AND j.state = 'queued') AS due,
        (SELECT count(*) FROM crm_sync.job j WHERE j.lane = l.lane AND j.state = 'admitted') AS waiting
 FROM unnest(%(lanes)s::text[]) AS l (lane);
+
+-- name: waiting
+-- How many rings of a lane wait for a thread.
+SELECT count(*) AS waiting FROM crm_sync.job WHERE lane = %(lane)s AND state = 'admitted';
 
 -- name: threads
 -- How many threads serve each lane in processes that live.
@@ -142,11 +147,14 @@ WHERE c.state = 'active' AND g.refreshed_at < clock_timestamp() - %(idle)s
 LIMIT %(limit)s;
 
 -- name: overdue_holds
--- Holds on deletions that nobody answered in their time.
-SELECT h.workspace_id, h.hold_id, h.connection_id
-FROM crm_sync.deletion_hold h
-WHERE h.state = 'open' AND h.applies_at <= clock_timestamp()
-  AND NOT EXISTS (SELECT FROM crm_sync.job j
-                  WHERE j.workspace_id = h.workspace_id AND j.unique_key = 'decide_deletions:' || h.hold_id
-                    AND j.created_at > clock_timestamp() - interval '1 hour')
-LIMIT %(limit)s;
+-- Holds on deletions that nobody answered in their time; one whose job came to nothing is planned again in an hour.
+UPDATE crm_sync.deletion_hold AS h SET planned_at = clock_timestamp()
+FROM (
+    SELECT workspace_id, hold_id FROM crm_sync.deletion_hold
+    WHERE state = 'open' AND applies_at <= clock_timestamp()
+      AND (planned_at IS NULL OR planned_at < clock_timestamp() - interval '1 hour')
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+) AS overdue
+WHERE h.workspace_id = overdue.workspace_id AND h.hold_id = overdue.hold_id
+RETURNING h.workspace_id, h.hold_id, h.connection_id;

@@ -1,0 +1,175 @@
+"""What the scheduler admits and plans, with several replicas at once and what came to nothing before: P11."""
+
+import threading
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from scheduler.dispatcher import SMALLEST_WINDOW, Dispatcher
+from scheduler.planner import GRANT_IDLE, Planner
+from tests.conftest import register_workspace
+from tests.sync.scripted import connection_exists
+from worker.jobs.bell import Bell
+from worker.jobs.lanes import Lane
+from worker.store.database import Database
+
+
+@pytest.fixture
+def bell(redis_url: str) -> Iterator[Bell]:
+    bell = Bell(redis_url)
+    yield bell
+    bell.close()
+
+
+@pytest.fixture
+def tenant(crm_db: Database) -> str:
+    return register_workspace(crm_db)
+
+
+@pytest.fixture
+def connection(worker_db: Database, tenant: str) -> UUID:
+    return connection_exists(worker_db, tenant, "contacts")
+
+
+def jobs_are_due(owner_db: Database, workspace: str, count: int, state: str = "queued") -> None:
+    with owner_db.transaction() as tx:
+        tx.execute("DELETE FROM crm_sync.job")
+        tx.execute(
+            "INSERT INTO crm_sync.job (workspace_id, kind, lane, args, state, run_at) "
+            "SELECT %s, 'ping', 'sync', %s, %s, now() FROM generate_series(1, %s)",
+            [workspace, Jsonb({}), state, count],
+        )
+
+
+def states(owner_db: Database) -> dict[str, int]:
+    with owner_db.transaction() as tx:
+        rows = tx.execute("SELECT state, count(*) AS n FROM crm_sync.job GROUP BY state").fetchall()
+    return {row["state"]: int(row["n"]) for row in rows}
+
+
+def test_many_schedulers_admit_no_more_than_one_window(
+    owner_db: Database, scheduler_db: Database, tenant: str, bell: Bell
+) -> None:
+    replicas = [Dispatcher(scheduler_db, bell) for _ in range(4)]
+    for _ in range(5):
+        jobs_are_due(owner_db, tenant, 200)
+        ready = threading.Barrier(len(replicas))
+
+        def tick(replica: Dispatcher, ready: threading.Barrier = ready) -> None:
+            ready.wait(10)
+            replica.tick({})
+
+        running = [threading.Thread(target=tick, args=(replica,)) for replica in replicas]
+        for each in running:
+            each.start()
+        for each in running:
+            each.join(30)
+        for replica in replicas:
+            replica.tick({})
+        assert states(owner_db) == {"admitted": SMALLEST_WINDOW, "queued": 200 - SMALLEST_WINDOW}
+
+
+def test_what_another_replica_admitted_after_the_look_takes_room(
+    owner_db: Database, scheduler_db: Database, tenant: str, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs_are_due(owner_db, tenant, 200)
+    late, quick = Dispatcher(scheduler_db, bell), Dispatcher(scheduler_db, bell)
+    looked = late.look()
+    quick.tick({})
+    monkeypatch.setattr(late, "look", lambda: looked)  # It looked before the other admitted.
+    late.tick({})
+    assert states(owner_db)["admitted"] == SMALLEST_WINDOW
+
+
+def test_a_parked_job_whose_time_has_come_is_admitted_in_the_same_tick(
+    owner_db: Database, scheduler_db: Database, tenant: str, bell: Bell
+) -> None:
+    jobs_are_due(owner_db, tenant, 3, state="parked")
+    assert Dispatcher(scheduler_db, bell).tick({})
+    # They were woken by the statement that looked, and are admitted by the next.
+    assert states(owner_db) == {"admitted": 3}
+
+
+def test_a_tick_with_nothing_due_admits_nothing(scheduler_db: Database, owner_db: Database, bell: Bell) -> None:
+    with owner_db.transaction() as tx:
+        tx.execute("DELETE FROM crm_sync.job")
+    dispatcher = Dispatcher(scheduler_db, bell)
+    assert dispatcher.look() == dict.fromkeys(Lane, (False, 0))
+    assert not dispatcher.tick({})
+
+
+# Planning.
+
+
+def planned(owner_db: Database, workspace: str, kind: str) -> int:
+    with owner_db.transaction() as tx:
+        row = tx.execute(
+            "SELECT count(*) AS n FROM crm_sync.job WHERE workspace_id = %s AND kind = %s", [workspace, kind]
+        ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def jobs_come_to_nothing(owner_db: Database) -> None:
+    with owner_db.transaction() as tx:
+        tx.execute("UPDATE crm_sync.job SET state = 'dead', finished_at = now() WHERE state = 'queued'")
+
+
+def test_an_overdue_hold_is_planned_once_and_again_in_an_hour_if_its_job_came_to_nothing(
+    owner_db: Database, scheduler_db: Database, tenant: str, connection: UUID
+) -> None:
+    with owner_db.transaction() as tx:
+        tx.execute(
+            "INSERT INTO crm_sync.deletion_hold "
+            "(workspace_id, connection_id, stream, part_key, part_total, applies_at) "
+            "VALUES (%s, %s, 'contacts', %s, 100, now() - interval '1 second')",
+            [tenant, connection, uuid4().bytes],
+        )
+    planner = Planner(scheduler_db)
+    for _ in range(3):
+        planner.tick()
+        jobs_come_to_nothing(owner_db)
+    assert planned(owner_db, tenant, "decide_deletions") == 1
+    with owner_db.transaction() as tx:
+        tx.execute("UPDATE crm_sync.deletion_hold SET planned_at = planned_at - interval '2 hours'")
+    planner.tick()
+    assert planned(owner_db, tenant, "decide_deletions") == 2
+
+
+def test_a_grant_that_would_die_unused_is_refreshed_once_a_day_and_only_where_its_connection_works(
+    owner_db: Database, worker_db: Database, scheduler_db: Database, tenant: str, connection: UUID
+) -> None:
+    away = connection_exists(worker_db, tenant, "contacts")
+    fresh = connection_exists(worker_db, tenant, "contacts")
+    with owner_db.transaction() as tx:
+        for each, idle in ((connection, GRANT_IDLE), (away, GRANT_IDLE), (fresh, GRANT_IDLE / 2)):
+            tx.execute(
+                "INSERT INTO crm_sync.oauth_grant (workspace_id, connection_id, refreshed_at) "
+                "VALUES (%s, %s, now() - %s::interval - interval '1 minute') "
+                "ON CONFLICT (workspace_id, connection_id) DO UPDATE SET refreshed_at = excluded.refreshed_at",
+                [tenant, each, idle],
+            )
+        tx.execute("UPDATE crm_sync.connection SET state = 'reconnect_needed' WHERE connection_id = %s", [away])
+    for _ in range(2):
+        Planner(scheduler_db).tick()
+        jobs_come_to_nothing(owner_db)
+    assert planned(owner_db, tenant, "refresh_grant") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ("SELECT FROM crm_sync.oauth_grant WHERE refreshed_at < now() - interval '150 days'", "oauth_grant_idle"),
+        (
+            "SELECT FROM crm_sync.deletion_hold WHERE state = 'open' AND applies_at <= now() AND planned_at IS NULL",
+            "deletion_hold_due",
+        ),
+    ],
+)
+def test_planning_costs_what_is_due_and_not_what_exists(owner_db: Database, asked: str, index: str) -> None:
+    with owner_db.transaction() as tx:
+        tx.execute("SET LOCAL enable_seqscan TO off")
+        plan = tx.execute(f"EXPLAIN {asked}").fetchall()
+    assert any(index in next(iter(row.values())) for row in plan)
