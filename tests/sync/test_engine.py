@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.sync.scripted import World, world_of
+from tests.sync.scripted import RowLease, World, world_of
 from worker.errors import ConnectionStopped, CursorExpired, LeaseLost, ProviderRefused, Transient
 from worker.jobs import decide_deletions
 from worker.jobs.outcomes import Done
@@ -391,17 +391,18 @@ def test_p12_a_decision_on_a_hold_waits_for_the_page_that_shows_its_records(benc
     outcomes: list[Done] = []
     approval = threading.Thread(target=lambda: outcomes.append(decide_deletions.run(context)))
 
-    def approved_meanwhile(identifiers):
-        # The page has looked at what we hold, and has not committed.
-        if not approval.is_alive():
-            approval.start()
-            approval.join(0.5)
-        return one.blind.values(identifiers)
+    class ApprovedMeanwhile(RowLease):
+        def fence(self, tx, progress=None):
+            # The page has looked at what we hold and written, and has not committed.
+            if approval.ident is None:
+                approval.start()
+                approval.join(0.5)
+            super().fence(tx, progress)
 
     one.world.put("new", "Newcomer")
     shown = tuple(one.world.record("", key) for key in [*keys, "new"])
     one.stream = one.world.stream(pages=lambda *_: iter([Page(records=shown, cursor=b"back")]))
-    one.sync(blind=approved_meanwhile)
+    one.sync(lease=ApprovedMeanwhile(one.workspace, one.job_id, one.lease_epoch))
     approval.join(20)
     assert [outcome.outcome["records"] for outcome in outcomes] == [0]
     assert one.names() == one.truth()

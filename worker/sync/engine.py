@@ -121,7 +121,9 @@ def _turn_pages(run: Run, part: Part, row: PartRow, notes: RunNotes) -> tuple[Ru
         cursor = run.seals.open("part.cursor", row.part_key, row.sealed_cursor)
     try:
         source = run.stream.pages(run.session, part, cursor)
-        with Ahead(source, lambda page: prepare(run, row.part_key, page)) as ahead:
+        # Most of what a full pass shows is unchanged, unless it is the first; most of what a cursor brings is not.
+        seal = not row.in_full_pass or notes.part_total == 0
+        with Ahead(source, lambda page: prepare(run, row.part_key, page, seal=seal)) as ahead:
             while (prepared := ahead.take()) is not None:
                 page = prepared.page
                 if page.more and page.cursor == cursor:

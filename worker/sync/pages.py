@@ -24,11 +24,15 @@ from worker.sync.slices import SliceDecision, decide_slice, sorted_out, write_sl
 
 @dataclass(frozen=True, slots=True)
 class PreparedPage:
-    """A page whose keys are HMACs and whose normal forms are encoded: made ahead, outside any transaction."""
+    """A page whose keys are HMACs and whose normal forms are encoded: made ahead, outside any transaction.
+
+    `sealed` are its records in their order, where they were sealed ahead.
+    """
 
     page: Page
     arrived: tuple[Arrived, ...]
     measured: tuple[CampaignDay, ...]
+    sealed: tuple[SealedDocument, ...] | None
     tombstones: tuple[bytes, ...]
     present: tuple[bytes, ...]
     refused: tuple[tuple[bytes, str, str], ...]
@@ -36,8 +40,11 @@ class PreparedPage:
     cursor: bytes
 
 
-def prepare(run: Run, part: bytes, page: Page) -> PreparedPage:
-    """Encode and digest a page. Costs processor time only, and runs while the page before it commits."""
+def prepare(run: Run, part: bytes, page: Page, *, seal: bool = False) -> PreparedPage:
+    """Encode and digest a page. Costs processor time only, and runs while the page before it commits.
+
+    `seal` asks to seal its records already, unseen whether they changed: it is for pages whose records mostly did.
+    """
     seals, stream = run.seals, run.stream
     measured, refused = sorted_out(page)
     arrived = tuple(_arrived(run, number, record) for number, record in enumerate(page.records))
@@ -45,6 +52,7 @@ def prepare(run: Run, part: bytes, page: Page) -> PreparedPage:
         page=page,
         arrived=arrived,
         measured=measured,
+        sealed=tuple(_seal(run, each, page) for each in arrived) if seal else None,
         tombstones=tuple(seals.document_key(stream.name, key) for key in page.tombstones),
         present=tuple(seals.document_key(stream.name, key) for key in page.present),
         refused=tuple((seals.document_key(stream.name, item.key), item.reason, item.detail[:200]) for item in refused),
@@ -171,7 +179,11 @@ def _write_records(
     run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, decision: PageDecision, notes: RunNotes
 ) -> tuple[list[Entry], int | None]:
     place, key = run.place, part.part_key
-    sealed = [_seal(run, save, prepared.page.records[save.record.index_of]) for save in decision.saves]
+    saved = [save.record for save in decision.saves]
+    if prepared.sealed is not None:
+        sealed = [prepared.sealed[record.index_of] for record in saved]
+    else:
+        sealed = [_seal(run, record, prepared.page) for record in saved]
     stale = _stale_lookups(decision.saves, sealed)
     moved = [old for save in decision.saves for old in save.moved_from]
     documents.unindex(tx, place, stale)
@@ -206,14 +218,14 @@ def hold(run: Run, tx: Connection, part: PartRow, keys: Sequence[bytes], total: 
     return hold_id, [Entry(Event.DELETIONS_HELD, None, {"hold_id": hold_id, "count": added, "part_total": total})]
 
 
-def _seal(run: Run, save: Save, record: Record) -> SealedDocument:
-    arrived = save.record
+def _seal(run: Run, arrived: Arrived, page: Page) -> SealedDocument:
+    body = page.records[arrived.index_of].body
     return SealedDocument(
         document_key=arrived.key,
         kind=arrived.kind.value,
         digest=arrived.digest,
         sealed=run.seals.seal("document.body", arrived.key, arrived.plain),
-        blind=b"".join(run.blind(tuple(identifiers_of(record.body)))),
+        blind=b"".join(run.blind(tuple(identifiers_of(body)))),
     )
 
 
