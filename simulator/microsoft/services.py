@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from simulator.microsoft.contacts import contact_service
 from simulator.microsoft.service import Parts, Service
 
-SERVICES: tuple[Callable[[Parts], Service], ...] = ()
+SERVICES: tuple[Callable[[Parts], Service], ...] = (contact_service,)

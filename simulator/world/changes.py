@@ -44,6 +44,10 @@ class ChangeLog(Generic[K]):
         )
         return list(islice(latest, limit))
 
+    def latest(self, key: K) -> int:
+        """Return the number of a thing's latest change, 0 for one that never changed."""
+        return self._latest.get(key, 0)
+
     def reached(self, at: float) -> int:
         """Return the number of the last change that was made by then, 0 before the first."""
         return bisect_right(self._times, at)

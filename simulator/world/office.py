@@ -9,6 +9,7 @@ import uuid
 from simulator.options import Options
 from simulator.world import words
 from simulator.world.dice import Dice
+from simulator.world.office_contacts import OfficeContacts
 
 _FIRST_NUMBER = 500
 _PER_ORGANISATION = 3
@@ -39,6 +40,15 @@ class OfficeAccount:
         self.dropped = False
         self._options = options
         self._epoch = epoch
+        self._contacts: OfficeContacts | None = None
+
+    @property
+    def contacts(self) -> OfficeContacts:
+        """The contacts in their folders."""
+        if self._contacts is None:
+            options = self._options
+            self._contacts = OfficeContacts(options.seed, self.number, options.people, self._epoch)
+        return self._contacts
 
     @property
     def display_name(self) -> str:

@@ -1,0 +1,86 @@
+"""Ids as Outlook gives them: long, case-sensitive, ending with padding, and of two families.
+
+    id = base64url( family (3) · digest (30) · length (1) · msgpack([kind, account, number, turn, stamp]) · padding )
+
+The usual id of a thing changes with every move (with its turn); the immutable one does not. Either is understood
+everywhere. Folders have one constant id.
+"""
+
+import base64
+import binascii
+import hashlib
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from simulator.world.office import OfficeAccount
+
+Kind = Literal["message", "contact", "event", "mail folder", "contact folder", "calendar", "attachment"]
+_USUAL, _IMMUTABLE, _FOLDER = "AAMk", "AAkA", "AQMk"
+_FAMILIES = {text: base64.b64decode(text) for text in (_USUAL, _IMMUTABLE, _FOLDER)}
+_DIGEST = 30
+_LASTING = 1 << 31
+
+
+class Meant(NamedTuple):
+    """What an id stands for; `turn` is None in an immutable one."""
+
+    number: int
+    turn: int | None
+    stamp: str
+
+
+class Ids:
+    """Makes and reads the ids of one simulated world."""
+
+    def __init__(self, seed: int) -> None:
+        self._key = hashlib.blake2b(f"office ids {seed}".encode()).digest()
+
+    def of_item(self, kind: Kind, account: OfficeAccount, number: int, turn: int, *, immutable: bool) -> str:
+        """Return the id of a message or contact."""
+        family = _IMMUTABLE if immutable else _USUAL
+        return self._made(family, kind, account, number, _LASTING if immutable else turn, "")
+
+    def of_event(self, account: OfficeAccount, number: int, stamp: str, *, immutable: bool) -> str:
+        """Return the id of an event, or of one of a series, which `stamp` tells."""
+        family = _IMMUTABLE if immutable else _USUAL
+        return self._made(family, "event", account, number, _LASTING if immutable else 0, stamp)
+
+    def of_folder(self, kind: Kind, account: OfficeAccount, number: int) -> str:
+        """Return the id of a folder or calendar."""
+        return self._made(_FOLDER, kind, account, number, 0, "")
+
+    def of_part(self, account: OfficeAccount, number: int, turn: int, place: int, *, immutable: bool) -> str:
+        """Return the id of an attachment of a message."""
+        family = _IMMUTABLE if immutable else _USUAL
+        return self._made(family, "attachment", account, number, _LASTING if immutable else turn, str(place))
+
+    def read(self, kind: Kind, account: OfficeAccount, text: str) -> Meant | None:
+        """Return what an id stands for; None for one that is foreign, altered or of another kind."""
+        try:
+            raw = base64.urlsafe_b64decode(text)
+        except (binascii.Error, ValueError):
+            return None
+        if len(raw) < 3 + _DIGEST + 1 or raw[:3] not in _FAMILIES.values() or text != _written(raw):
+            return None
+        digest, size = raw[3 : 3 + _DIGEST], raw[3 + _DIGEST]
+        packed = raw[4 + _DIGEST : 4 + _DIGEST + size]
+        if digest != self._digest(raw[:3], packed):
+            return None
+        found, owner, number, turn, stamp = msgspec.msgpack.decode(packed, type=tuple[str, int, int, int, str])
+        if (found, owner) != (kind, account.number):
+            return None
+        return Meant(number, None if turn == _LASTING else turn, stamp)
+
+    def _made(self, family: str, kind: Kind, account: OfficeAccount, number: int, turn: int, stamp: str) -> str:
+        packed = msgspec.msgpack.encode([kind, account.number, number, turn, stamp])
+        head = _FAMILIES[family]
+        raw = head + self._digest(head, packed) + bytes([len(packed)]) + packed
+        return _written(raw + b"\0" * ((2 - len(raw)) % 3))
+
+    def _digest(self, head: bytes, packed: bytes) -> bytes:
+        return hashlib.blake2b(head + packed, key=self._key, digest_size=_DIGEST).digest()
+
+
+def _written(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode()
