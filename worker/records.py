@@ -101,8 +101,9 @@ class Profile(Body, frozen=True):
 
 
 class Contact(Body, frozen=True):
-    """A person in an address book."""
+    """A person in an address book. `provider_id` as for a message."""
 
+    provider_id: str = ""
     display_name: str = ""
     given_name: str = ""
     family_name: str = ""
@@ -129,8 +130,12 @@ class Attachment(Body, frozen=True):
 
 
 class Message(Body, frozen=True):
-    """One mail. `html` is sanitised and has no remote pictures; `flags` names what had to be repaired or cut."""
+    """One mail. `html` is sanitised and has no remote pictures; `flags` names what had to be repaired or cut.
 
+    `provider_id` is the provider's own id, where it takes that to ask whether the mail is still there.
+    """
+
+    provider_id: str = ""
     thread_id: str = ""
     rfc_message_id: str = ""
     in_reply_to: str = ""
@@ -195,12 +200,17 @@ class Event(Body, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One synced thing. `previous_keys` are older ids under which the provider showed the same thing."""
+    """One synced thing. `previous_keys` are older ids under which the provider showed the same thing.
+
+    `part` is the key of the part in which it is now, if that is another one than the one that is being read: a mail
+    that was moved to another folder, say. Only a stream that has `whereabouts` may name one.
+    """
 
     key: str
     kind: Kind
     body: Body
     previous_keys: tuple[str, ...] = ()
+    part: str | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

@@ -5,12 +5,12 @@ its parts and one generator of pages. It does not commit, retry, sleep, log in, 
 raises errors of `worker.errors` only, which its `transport` session mostly raises for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from worker.records import Kind, Page, Part, Purpose
+from worker.records import Body, Kind, Page, Part, Purpose
 from worker.transport.ports import Budget, OAuthFacts
 from worker.transport.session import ProviderSession
 
@@ -35,6 +35,7 @@ class Session(Protocol):
 
 PartsFinder = Callable[[Session], Iterable[Part]]
 PageSource = Callable[[Session, Part, bytes | None], Iterator[Page]]
+Whereabouts = Callable[[Session, Sequence[Body]], Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,10 @@ class Stream:
     `normaliser` is the version of the stream's normal form: raise it when parsing changes, and every record is
     written anew. `scopes`, all of them, must have been granted. `interval` is how often the stream is due.
     `deletions` says how the stream learns of them. `full_pass_every` asks for a pass in full even if a cursor lives.
+
+    `whereabouts` is asked about records that a full pass of their part did not show, before they are taken for gone:
+    for each the key of the part in which it is all the same, or None. A stream whose records move between parts needs
+    it.
 
     The last four tell the conformance suite what there is to try: `single` is a stream of one record, `deletes` says
     that records can go at the provider, `incremental` that a second pass need not read all, and `cursor_dies` that the
@@ -61,6 +66,7 @@ class Stream:
     full_pass_every: timedelta | None = None
     deletions: str = ""
     cursor: str = ""
+    whereabouts: Whereabouts | None = None
     single: bool = False
     deletes: bool = True
     incremental: bool = True

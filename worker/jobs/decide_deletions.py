@@ -77,7 +77,7 @@ def _records(tx: Connection, place: StreamPlace, hold: HoldRow, decision: str) -
     if decision == "reject":
         parts.keep_documents(tx, place, keys)
     else:
-        gone = documents.delete(tx, place, keys)
+        gone = documents.delete(tx, place, keys, part=hold.part_key)
         entries = [Entry(Event.RECORD_DELETED, key) for key in gone]
         parts.count_swept(tx, place, hold.part_key, len(gone))
     parts.drop_items(tx, place.workspace, hold.hold_id, keys)

@@ -15,6 +15,8 @@ from worker.store.queries import load
 
 QUERIES = load("documents")
 BLIND_VALUE_BYTES = 16
+NO_PASS = 0
+"""The pass of a record that its own part has not shown yet; real ones begin with 1."""
 KEPT = -1
 """The `pass_id` of a document that the provider no longer showed and a person kept: sweeps leave it alone."""
 
@@ -38,6 +40,7 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     blind: bytes
     pass_id: int
+    part: bytes = b""
 
 
 class SealedDocument(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +63,7 @@ def held(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> dict[byte
     if not keys:
         return {}
     rows = tx.execute(QUERIES["held"], {**place.arguments(), "keys": list(keys)}, binary=True).fetchall()
-    return {row["document_key"]: Held(row["digest"], row["blind"], row["pass_id"]) for row in rows}
+    return {row["document_key"]: Held(row["digest"], row["blind"], row["pass_id"], row["part_key"]) for row in rows}
 
 
 def known(tx: Connection, place: StreamPlace, part: bytes, keys: Sequence[bytes]) -> set[bytes]:
@@ -97,12 +100,15 @@ def unindex(tx: Connection, place: StreamPlace, pairs: Sequence[tuple[bytes, byt
         _index(tx, "unindex_documents", place, pairs)
 
 
-def delete(tx: Connection, place: StreamPlace, keys: Iterable[bytes]) -> list[bytes]:
-    """Delete documents with their lookup rows and places in open holds; returns the keys that were there, in order."""
+def delete(tx: Connection, place: StreamPlace, keys: Iterable[bytes], *, part: bytes | None = None) -> list[bytes]:
+    """Delete documents with their lookup rows and places in open holds; returns the keys that were there, in order.
+
+    With `part`, what has moved to another part meanwhile stays.
+    """
     wanted = sorted(keys)
     if not wanted:
         return []
-    rows = tx.execute(QUERIES["delete"], {**place.arguments(), "keys": wanted}).fetchall()
+    rows = tx.execute(QUERIES["delete"], {**place.arguments(), "keys": wanted, "part": part}).fetchall()
     return [row["document_key"] for row in rows]
 
 
@@ -118,10 +124,24 @@ def take_back_word(tx: Connection, place: StreamPlace, pass_id: int, keys: Seque
         tx.execute(QUERIES["take_back_word"], {**place.arguments(), "pass": pass_id, "keys": list(keys)})
 
 
-def unseen(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, limit: int) -> list[bytes]:
-    """At most `limit` keys of the part that the pass did not show and that no hold keeps."""
-    arguments = {**place.arguments(), "part": part, "pass": pass_id, "limit": limit}
+def unseen(
+    tx: Connection, place: StreamPlace, part: bytes, pass_id: int, limit: int, *, after: bytes = b""
+) -> list[bytes]:
+    """At most `limit` keys of the part that the pass did not show and that no hold keeps, in order behind `after`."""
+    arguments = {**place.arguments(), "part": part, "pass": pass_id, "limit": limit, "after": after}
     return [row["document_key"] for row in tx.execute(QUERIES["unseen"], arguments).fetchall()]
+
+
+def bodies(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> list[tuple[bytes, str, bytes]]:
+    """Key, kind and sealed body of those of `keys` that we hold, in order."""
+    rows = tx.execute(QUERIES["bodies"], {**place.arguments(), "keys": list(keys)}).fetchall()
+    return [(row["document_key"], row["kind"], row["sealed"]) for row in rows]
+
+
+def move(tx: Connection, place: StreamPlace, part: bytes, keys: Sequence[bytes]) -> None:
+    """Let documents belong to another part, which has yet to show them."""
+    if keys:
+        tx.execute(QUERIES["move"], {**place.arguments(), "part": part, "keys": list(keys)})
 
 
 def forget_seen(tx: Connection, place: StreamPlace, part: bytes) -> None:

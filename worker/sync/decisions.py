@@ -31,6 +31,7 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     plain: bytes
     index_of: int
     previous: tuple[bytes, ...] = ()
+    part: bytes = b""
 
 
 class Save(msgspec.Struct, frozen=True, gc=False):
@@ -68,14 +69,16 @@ def decide_page(
     held: Mapping[bytes, Held],
     *,
     deletions_left: int,
+    part: bytes = b"",
     skipped: int = 0,
     refused: int = 0,
 ) -> PageDecision:
     """Compare a page with what we hold.
 
     A key that comes twice counts once, by its last occurrence; a key that comes as a record and as a tombstone is a
-    record, since the provider showed it. A tombstone of something that we never held is skipped. If the page asks for
-    more deletions than are left, all of its deletions are held back.
+    record, since the provider showed it. A tombstone of something that we never held is skipped, and so is one of
+    something that is in another part than `part` by now: each part buries its own. If the page asks for more deletions
+    than are left, all of its deletions are held back.
     """
     latest = {record.key: record for record in arrived}
     gone = set(tombstones) - latest.keys()
@@ -89,13 +92,13 @@ def decide_page(
         moved_from: tuple[bytes, ...] = ()
         if record.previous:
             moved_from = tuple(old for old in record.previous if old in held and old != key and old not in latest)
-        if before is not None and before.digest == record.digest and not moved_from:
+        if before is not None and (before.digest, before.part) == (record.digest, record.part) and not moved_from:
             unchanged.append(key)
         else:
             saves.append(Save(record, before, moved_from))
 
     known_still = sorted(key for key in still if key in held)
-    wanted = tuple(sorted(key for key in gone if key in held))
+    wanted = tuple(sorted(key for key in gone if key in held and held[key].part == part))
     hold = len(wanted) > deletions_left
     counters = Counters(
         saved=len(saves),

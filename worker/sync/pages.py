@@ -47,7 +47,7 @@ def prepare(run: Run, part: bytes, page: Page, *, seal: bool = False) -> Prepare
     """
     seals, stream = run.seals, run.stream
     measured, refused = sorted_out(page)
-    arrived = tuple(_arrived(run, number, record) for number, record in enumerate(page.records))
+    arrived = tuple(_arrived(run, part, number, record) for number, record in enumerate(page.records))
     return PreparedPage(
         page=page,
         arrived=arrived,
@@ -114,7 +114,7 @@ def _after(notes: RunNotes, decision: PageDecision | SliceDecision) -> RunNotes:
     return after
 
 
-def _arrived(run: Run, number: int, record: Record) -> Arrived:
+def _arrived(run: Run, part: bytes, number: int, record: Record) -> Arrived:
     plain = normal_form(record.body)
     name = run.stream.name
     return Arrived(
@@ -124,6 +124,7 @@ def _arrived(run: Run, number: int, record: Record) -> Arrived:
         plain=plain,
         index_of=number,
         previous=tuple([run.seals.document_key(name, key) for key in record.previous_keys]),
+        part=part if record.part is None else run.seals.part_key(name, record.part),
     )
 
 
@@ -152,6 +153,7 @@ def _decide(
         prepared.present,
         held,
         deletions_left=deletions_allowed(notes.part_total) - notes.part_deleted,
+        part=part.part_key,
         skipped=prepared.page.skipped,
         refused=len(prepared.refused),
     )
@@ -187,7 +189,15 @@ def _write_records(
     stale = _stale_lookups(decision.saves, sealed)
     moved = [old for save in decision.saves for old in save.moved_from]
     documents.unindex(tx, place, stale)
-    documents.save(tx, place, key, part.pass_id, sealed)
+    by_part: dict[bytes, list[SealedDocument]] = {}
+    for save, document in zip(decision.saves, sealed, strict=True):
+        by_part.setdefault(save.record.part, []).append(document)
+    documents.save(tx, place, key, part.pass_id, by_part.pop(key, []))
+    if by_part:
+        names = {save.record.part: prepared.page.records[save.record.index_of].part for save in decision.saves}
+        for other, moved_there in sorted(by_part.items()):
+            add_part_for(run, tx, names[other] or "")
+            documents.save(tx, place, other, documents.NO_PASS, moved_there)
     # What cannot be read is there all the same: the version of it that we hold is kept.
     set_aside = [document_key for document_key, _, _ in prepared.refused]
     if part.in_full_pass:
@@ -208,6 +218,13 @@ def _write_records(
         return entries, part.hold_id
     hold_id, news = hold(run, tx, part, decision.held_back, notes.part_total)
     return entries + news, hold_id
+
+
+def add_part_for(run: Run, tx: Connection, part: str) -> bytes:
+    """See to it that a part which records moved to has a row, so that they can end with it; returns its key."""
+    key = run.seals.part_key(run.stream.name, part)
+    parts.add_part(tx, run.place, key, run.seals.seal("part.key", key, f"{part}\n".encode()))
+    return key
 
 
 def hold(run: Run, tx: Connection, part: PartRow, keys: Sequence[bytes], total: int) -> tuple[int, list[Entry]]:

@@ -69,7 +69,8 @@ class RunNotes:
     """What a run remembers between time slices, and what a person who watches it sees.
 
     `part`, `part_total`, `part_deleted` and `resynced` speak of the part that is being read (in a stream of measures,
-    `part_total` is what was held of the slices that were read of it); `parts_done` and `parts_failed` of the whole run.
+    `part_total` is what was held of the slices that were read of it), `asked_to` of its sweep, which asks the provider
+    where unseen records are, and how far it came; `parts_done` and `parts_failed` of the whole run.
     `total_hint` is how many records the provider said there are.
     """
 
@@ -87,6 +88,7 @@ class RunNotes:
     part: str | None = None
     part_total: int = 0
     part_deleted: int = 0
+    asked_to: str | None = None
     resynced: bool = False
     parts_done: list[str] = field(default_factory=list)
     parts_failed: dict[str, str] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class RunNotes:
         """Begin to read a part, unless it is the one that was being read."""
         if self.part != part.hex():
             self.part, self.part_total, self.part_deleted, self.resynced = part.hex(), total, 0, False
+            self.asked_to = None
 
     def become(self, after: "RunNotes") -> None:
         """Take over what `plus` gave, once its page is committed."""

@@ -1,10 +1,10 @@
 -- name: held
 -- What we hold of the keys on a page. Locks nothing: one job at a time writes a stream. One probe a key, whatever the
 -- planner believes of a table that has only begun to grow.
-SELECT held.document_key, held.digest, held.blind, held.pass_id
+SELECT held.document_key, held.digest, held.blind, held.pass_id, held.part_key
 FROM unnest(%(keys)b::bytea[]) AS page (document_key)
 CROSS JOIN LATERAL (
-    SELECT d.document_key, d.digest, d.blind, d.pass_id
+    SELECT d.document_key, d.digest, d.blind, d.pass_id, d.part_key
     FROM crm_sync.document d
     WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
       AND d.document_key = page.document_key
@@ -54,7 +54,7 @@ WHERE b.workspace_id = %(workspace)s AND b.value = entry.value AND b.connection_
 WITH gone AS (
     DELETE FROM crm_sync.document d
     WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
-      AND d.document_key = ANY(%(keys)b::bytea[])
+      AND d.document_key = ANY(%(keys)b::bytea[]) AND (%(part)s::bytea IS NULL OR d.part_key = %(part)s::bytea)
     RETURNING d.document_key, d.blind
 ), unindexed AS (
     DELETE FROM crm_sync.blind_index b
@@ -90,7 +90,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 SELECT d.document_key
 FROM crm_sync.document d
 WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
-  AND d.part_key = %(part)s AND d.pass_id <> %(pass)s AND d.pass_id <> -1
+  AND d.part_key = %(part)s AND d.pass_id <> %(pass)s AND d.pass_id <> -1 AND d.document_key > %(after)s
   AND (SELECT 1 FROM crm_sync.pass_seen s
        WHERE s.workspace_id = %(workspace)s AND s.connection_id = %(connection)s AND s.stream = %(stream)s
          AND s.part_key = %(part)s AND s.pass_id = %(pass)s AND s.document_key = d.document_key) IS NULL
@@ -99,6 +99,19 @@ WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.
          AND h.connection_id = %(connection)s AND h.stream = %(stream)s AND h.part_key = %(part)s LIMIT 1) IS NULL
 ORDER BY d.document_key
 LIMIT %(limit)s;
+
+-- name: bodies
+SELECT d.document_key, d.kind, d.sealed
+FROM crm_sync.document d
+WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+  AND d.document_key = ANY(%(keys)b::bytea[])
+ORDER BY d.document_key;
+
+-- name: move
+-- What a part did not show any more is in another one, as the provider says. A person's word on it stays.
+UPDATE crm_sync.document d SET part_key = %(part)s, pass_id = LEAST(d.pass_id, 0)
+WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+  AND d.document_key = ANY(%(keys)b::bytea[]);
 
 -- name: forget_seen
 -- A pass is over, or was given up: its notes go.
