@@ -14,6 +14,8 @@ from worker.cli.main import app
 from worker.cli.speech import Exit, span
 from worker.connectors import registry
 from worker.connectors.policy import SHIPPED, CountedFrom, Duty, Ending, Keep, Sureness, read_policy
+from worker.kit.cases import CASES
+from worker.kit.grades import Grade
 from worker.settings import PREFIX, Settings
 from worker.store.feed import Event
 
@@ -134,6 +136,35 @@ def commands_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def grades_page() -> str:
+    """What each grade promises, and which cases it needs."""
+    promises = _notes(Grade)
+    lines = [HEAD, "# Grades\n", f"{GRADES_OPENING}\n", "| grade | what it promises |", "|---|---|"]
+    lines += [f"| {grade.value} | {promises[grade.name]} |" for grade in Grade]
+    lines += ["", "| case | from | what must hold | does not apply where | worker |", "|---|---|---|---|---|"]
+    for case in CASES:
+        unless = "; ".join(need.otherwise for need in case.needs)
+        lines.append(f"| `{case.name}` | {case.grade.value} | {case.promise} | {unless} | {case.temper.value} |")
+    return "\n".join([*lines, "", f"{GRADES_ENDING}\n"])
+
+
+GRADES_OPENING: Final = (
+    "`crm-sync connector check NAME` tries every stream of a connector against every case below, with its simulated "
+    "provider, through consent, vault, ledger, scheduler and worker, on a real Postgres and a real Redis. A grade is "
+    "reached when its cases, and those of the grades below it, hold for every stream. What a stream's facts rule out "
+    "(`single`, `deletes`, `incremental`, `cursor_dies`, its scopes) does not apply to it; nothing else is left out, "
+    "for anybody."
+)
+GRADES_ENDING: Final = (
+    "After each sync the stream's counters must add up (P12), whatever the case. A steady worker is one as in "
+    "production; a hasty one ends its time slice after every page, so that every page is resumed from; a mortal one is "
+    "killed (kill -9) while a page comes in. A stream whose first pass does not hold is not tried further.\n\n"
+    "Exit code 0: the connector reaches the grade of `--at-least` (bronze unless said), or with `--stream` or `--case` "
+    "all that was tried held. 1: it does not. 3: it does not load, or no simulated provider plays for it. 4: there is "
+    "no such connector, stream, case or grade."
+)
+
+
 def _option(option: Any) -> str:
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     if option.param_type_name == "argument":
@@ -172,6 +203,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "connectors.md": connectors_page,
     "retention.md": retention_page,
     "commands.md": commands_page,
+    "grades.md": grades_page,
 }
 
 

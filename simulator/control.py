@@ -83,7 +83,8 @@ class ControlDoor:
         journal = self._simulator.journal
         if method == "DELETE":
             journal.clear()
-        shown = journal.since(int(query.get("since", "0")), query.get("host"), query.get("path"))
+        only = (query.get("host"), query.get("path"), query.get("account"))
+        shown = journal.since(int(query.get("since", "0")), *only)
         return {"last": journal.last_number, "requests": shown}
 
     def _counters(self, method: str, _query: dict[str, str], _given: dict[str, Any]) -> Any:

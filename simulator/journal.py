@@ -101,14 +101,17 @@ class Journal:
         self.by_status[str(status)] = self.by_status.get(str(status), 0) + 1
         self.throttled += status == 429
 
-    def since(self, number: int = 0, host: str | None = None, path: str | None = None) -> list[dict[str, Any]]:
-        """Return entries after a number, whose host is `host` and whose path contains `path`."""
+    def since(
+        self, number: int = 0, host: str | None = None, path: str | None = None, account: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return entries after a number, whose host is `host`, whose path contains `path`, that are `account`'s."""
         return [
             entry.shown()
             for entry in self._entries
             if entry.number > number
             and (host is None or entry.request.host == host)
             and (path is None or path in entry.request.path)
+            and (account is None or account == entry.request.notes.account)
         ]
 
     @property

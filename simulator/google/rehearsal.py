@@ -15,9 +15,13 @@ from simulator.rehearsal import Act, Held, Rehearsal, StreamRehearsal
 _AWAY = frozenset({"SPAM", "TRASH"})
 _READABLE_KINDS = frozenset({"default", "fromGmail"})
 _MOVING = "SENT"
-_REFUSALS = {
+_NEW_WORDS = {
     "scope_missing": {"status": 403, "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"},
     "throttled": {"status": 429, "reason": "RATE_LIMIT_EXCEEDED"},
+}
+_OLD_WORDS = {
+    "scope_missing": {"status": 403, "reason": "insufficientPermissions"},
+    "throttled": {"status": 403, "reason": "rateLimitExceeded"},
 }
 
 
@@ -60,8 +64,9 @@ class GoogleRehearsal:
             "delete": getattr(self, f"_delete_{noun}s"),
             "expire": lambda account, _number: self._edit(account, {"do": _EXPIRE[noun]}),
         }
+        refusals = _OLD_WORDS if noun == "event" else _NEW_WORDS
         spoil = self._spoilt_mail if noun == "message" else _SPOILT[noun]
-        return StreamRehearsal({"host": host, "path": path}, held, acts, spoil=spoil, refusals=_REFUSALS)
+        return StreamRehearsal({"host": host, "path": path}, held, acts, spoil=spoil, refusals=refusals)
 
     def _consent(self, authorize_url: str, account: str, scopes: list[str] | None) -> str:
         asked = {"authorize_url": authorize_url, "account": account, "scopes": scopes}
@@ -120,10 +125,7 @@ class GoogleRehearsal:
         return [item for item in events if item["calendar_id"] in readable and item["kind"] in _READABLE_KINDS]
 
     def _events(self, account: str) -> list[dict[str, Any]]:
-        return [
-            {"calendar_id": item["calendar_id"], "summary": "" if item["details_hidden"] else item["title"]}
-            for item in self._meetings(account)
-        ]
+        return [{"calendar_id": item["calendar_id"], "summary": _shown_title(item)} for item in self._meetings(account)]
 
     def _own_meetings(self, account: str) -> list[dict[str, Any]]:
         """Those that may be edited without touching others: single ones of the primary calendar."""
@@ -143,6 +145,11 @@ class GoogleRehearsal:
     def _delete_events(self, account: str, number: int) -> Any:
         chosen = self._own_meetings(account)[-number:]
         return self._edit(account, *({"do": "cancel_event", "id": item["id"]} for item in chosen))
+
+
+def _shown_title(item: dict[str, Any]) -> str:
+    """Return what a list tells of a title: nothing of what is private or cancelled, and no NUL."""
+    return "" if item["details_hidden"] or item["status"] == "cancelled" else item["title"].replace("\0", "")
 
 
 _EXPIRE = {"contact": "expire_sync_tokens", "message": "expire_history", "event": "expire_event_tokens"}

@@ -18,6 +18,7 @@ from worker import embedded
 from worker.cli.demo_acts import Demo
 from worker.cli.demo_stage import QUOTA_SCALE, NotHeldError, Step, provider
 from worker.cli.environment import open_environment
+from worker.cli.folders import remove_folder
 from worker.cli.speech import Exit, Speech
 from worker.cli.supervise import Supervisor
 from worker.errors import CrmSyncError
@@ -53,7 +54,7 @@ def run_demo(speech: Speech, *, keep: bool = False) -> int:
         wrong = failure or next(step.step for step in steps if not step.held)
         speech.say(f"\nNot everything held: {wrong}. What the processes said is in {folder}/processes.log", "red")
     if held and not keep:
-        _remove(folder)
+        remove_folder(folder)
     return int(Exit.OK if held else Exit.FAILED)
 
 
@@ -110,9 +111,3 @@ def _lives(pid: int) -> bool:
             return False
         time.sleep(0.1)
     return True
-
-
-def _remove(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    folder.rmdir()

@@ -38,6 +38,7 @@ app.add_typer(connecting.workspaces, name="workspaces", help="Register tenants, 
 app.add_typer(dead.app, name="dead", help="Jobs that were given up: look, ask again, lay to rest.")
 app.add_typer(deletions.app, name="deletions", help="Unusual numbers of deletions that wait for a word.")
 app.add_typer(records.app, name="records", help="Open records by name; each opening is written down.")
+app.add_typer(plugins.app, name="connector", help="For authors of connectors: grade one, begin a new one.")
 app.add_typer(keys.app, name="keys", help="Keyrings: make them, and see what they hold.")
 
 

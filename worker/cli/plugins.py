@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from worker.connectors.registry import Installed
     from worker.transport.ports import Budget
 
+app = typer.Typer(no_args_is_help=True)
 _SHOWN_STREAM = ("stream", "purpose", "every", "scopes", "deletions", "cursor")
 
 
@@ -40,6 +41,28 @@ def connectors(
         for entry in found:
             if entry.problem:
                 speech.say(entry.problem, "yellow")
+
+
+@app.command("check")
+def check(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="a connector, see `crm-sync connectors`")],
+    stream: Annotated[list[str] | None, typer.Option("--stream", help="only this stream; may be repeated")] = None,
+    case: Annotated[list[str] | None, typer.Option("--case", help="only this case; may be repeated")] = None,
+    at_least: Annotated[str, typer.Option("--at-least", help="bronze, silver, gold or platinum")] = "bronze",
+    as_json: Json = False,
+) -> None:
+    """Grade a connector: every stream against every fault, with its simulated provider, through the real engine.
+
+    A Postgres, a Redis, the simulator, a scheduler and workers run in a folder of their own; nothing else is touched.
+    Exit code 0: it reaches the grade of --at-least (with --case or --stream: all that was tried held). 1: it does not.
+    3: it does not load, or no simulated provider plays for it. 4: there is no such connector, stream, case or grade.
+
+    Example: crm-sync connector check gmail --at-least gold
+    """
+    with speaking(as_json) as speech:
+        from worker.cli.checking import run_check  # noqa: PLC0415 - heavy
+
+        raise SystemExit(run_check(speech, names, streams=stream or [], cases=case or [], at_least=at_least))
 
 
 def _show_all(speech: Speech, found: "list[Installed]") -> None:

@@ -1,0 +1,177 @@
+"""Runs the table of cases over connectors: every stream against every case, many of them at a time.
+
+    for each temper: a worker ─▶ every case of that temper, in a thread of its own ─▶ results ─▶ a report a connector
+
+The first pass comes first: a stream whose first pass does not hold is not tried further. Each case has a tenant and an
+account of its own, so cases do not meet.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from worker.client import Client
+from worker.connectors.contract import Connector, Stream
+from worker.errors import BadRequest, CrmSyncError
+from worker.kit.cases import CASES, Case, first_pass
+from worker.kit.grades import Report, Result, Verdict
+from worker.kit.provider import Provider, Rehearsal, RehearsalRefused
+from worker.kit.scene import NotHeld, Scene
+from worker.kit.stage import Stage, Temper
+
+AT_ONCE: Final = 8
+Progress = Callable[[Result, int, int], None]
+"""Called with each result, how many there are by now, and how many there will be."""
+
+
+def accounts_needed(streams: int) -> int:
+    """How many accounts a check of so many streams uses up, whichever connectors they are of."""
+    return len(CASES) * streams
+
+
+def cases_named(names: Sequence[str]) -> tuple[Case, ...]:
+    """The cases of those names, or all.
+
+    Raises:
+        BadRequest: there is none of such a name.
+    """
+    unknown = sorted(set(names) - {case.name for case in CASES})
+    if unknown:
+        known = ", ".join(case.name for case in CASES)
+        raise BadRequest(f"There is no case «{unknown[0]}». There are: {known}.")
+    return tuple(case for case in CASES if not names or case.name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    connector: Connector
+    stream: Stream
+    case: Case
+    account: str
+
+
+class Check:
+    """One check. `crm` is the CRM's door of any tenant; `progress` sees each result as it comes."""
+
+    def __init__(
+        self, stage: Stage, provider: Provider, crm: Client, progress: Progress, cases: Sequence[Case] = CASES
+    ) -> None:
+        self._stage, self._provider, self._crm, self._progress = stage, provider, crm, progress
+        self._cases = cases
+        self._results: list[tuple[Connector, Result]] = []
+        self._guard = threading.Lock()
+        self._total = 0
+
+    def run(self, connectors: Sequence[tuple[Connector, Sequence[Stream]]]) -> list[Report]:
+        """Grade connectors by the streams given.
+
+        Raises:
+            Misconfigured: no simulated provider plays for one of them, or for one of its streams.
+            Unavailable: the processes do not come up.
+        """
+        rehearsals = {each.facts.name: self._provider.rehearsal(each.facts.name) for each, _ in connectors}
+        tasks = self._tasks(connectors, rehearsals)
+        for temper in (temper for temper in Temper if any(task.case.temper is temper for task in tasks)):
+            # One that holds for nothing else must hold first, so that its failure is told once and not of every case.
+            first = [task for task in tasks if task.case.temper is temper and task.case.run is first_pass]
+            rest = [task for task in tasks if task.case.temper is temper and task.case.run is not first_pass]
+            self._stage.set(temper)
+            self._play(first, rehearsals)
+            self._play([task for task in rest if self._may_be_tried(task)], rehearsals)
+        return [
+            Report(connector.facts.name, _in_order(result for whose, result in self._results if whose is connector))
+            for connector, _ in connectors
+        ]
+
+    def _tasks(
+        self, connectors: Sequence[tuple[Connector, Sequence[Stream]]], rehearsals: Mapping[str, Rehearsal]
+    ) -> list[_Task]:
+        """What is to be tried; what facts rule out is noted at once."""
+        self._total = sum(len(self._cases) * len(streams) for _, streams in connectors)
+        tasks = []
+        # Connectors that meet one provider share its accounts, and no two cases may meet in one.
+        unused = {rehearsal.accounts: iter(rehearsal.accounts) for rehearsal in rehearsals.values()}
+        for connector, streams in connectors:
+            accounts = unused[rehearsals[connector.facts.name].accounts]
+            for stream in streams:
+                for case in self._cases:
+                    why = case.ruled_out(connector.facts, stream)
+                    if why:
+                        self._note(connector, Result(case.name, stream.name, case.grade, Verdict.NOT_APPLICABLE, why))
+                    else:
+                        tasks.append(_Task(connector, stream, case, next(accounts)))
+        return tasks
+
+    def _may_be_tried(self, task: _Task) -> bool:
+        failed = any(
+            whose is task.connector and result.stream == task.stream.name
+            for whose, result in self._results
+            if result.case == CASES[0].name and result.verdict is Verdict.FAILED
+        )
+        if failed:
+            case = task.case
+            why = "the first pass does not hold"
+            self._note(task.connector, Result(case.name, task.stream.name, case.grade, Verdict.NOT_TRIED, why))
+        return not failed
+
+    def _play(self, tasks: Sequence[_Task], rehearsals: Mapping[str, Rehearsal]) -> None:
+        """Play scenes at the same time; those that need it wait for each other until the worker is killed."""
+        mortal = self._stage.temper is Temper.MORTAL
+        waiting = threading.Semaphore(0)
+
+        def die() -> None:
+            waiting.release()
+            self._stage.killed.wait(60)
+
+        with ThreadPoolExecutor(len(tasks) if mortal and tasks else AT_ONCE, thread_name_prefix="scene") as pool:
+            futures = [pool.submit(self._try, task, rehearsals[task.connector.facts.name], die) for task in tasks]
+            if mortal and tasks:
+                self._kill_when_all_wait(futures, waiting)
+            for future in futures:
+                future.result()
+
+    def _kill_when_all_wait(self, futures: Sequence[Future[None]], waiting: threading.Semaphore) -> None:
+        arrived = 0
+        while True:
+            arrived += waiting.acquire(timeout=0.1)
+            if arrived + sum(future.done() for future in futures) >= len(futures):
+                break
+        if arrived:
+            self._stage.kill()
+
+    def _try(self, task: _Task, rehearsal: Rehearsal, die: Callable[[], None]) -> None:
+        started_s = time.monotonic()
+        case, stream = task.case, task.stream
+        verdict, why = self._verdict(task, rehearsal, die)
+        took_s = round(time.monotonic() - started_s, 2)
+        self._note(task.connector, Result(case.name, stream.name, case.grade, verdict, why, took_s))
+
+    def _verdict(self, task: _Task, rehearsal: Rehearsal, die: Callable[[], None]) -> tuple[Verdict, str]:
+        part = rehearsal.streams.get(task.stream.name)
+        if part is None:
+            return Verdict.FAILED, "the simulated provider does not say how this stream may be tried"
+        all_held = False
+        scene = Scene(self._stage, self._provider, self._crm, task.connector, task.stream, part, task.account, die)
+        try:
+            task.case.run(scene)
+            all_held = True
+        except (NotHeld, RehearsalRefused) as error:
+            return Verdict.FAILED, str(error)
+        except CrmSyncError as error:
+            return Verdict.FAILED, f"{error.reason}: {error}"
+        finally:
+            scene.close(all_held=all_held)
+        return Verdict.HELD, ""
+
+    def _note(self, connector: Connector, result: Result) -> None:
+        with self._guard:
+            self._results.append((connector, result))
+            self._progress(result, len(self._results), self._total)
+
+
+def _in_order(results: Iterable[Result]) -> list[Result]:
+    places = {case.name: number for number, case in enumerate(CASES)}
+    return sorted(results, key=lambda result: (places[result.case], result.stream))
