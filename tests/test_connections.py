@@ -169,6 +169,30 @@ def test_a_reconnect_with_another_account_is_refused(deployment: Deployment, acc
     assert state_of(deployment, connection)[0] == "active"
 
 
+def test_a_grant_of_another_account_is_given_back(deployment: Deployment, account: str) -> None:
+    connection = deployment.connect(account)
+    stranger = next(deployment.next_account)  # type: ignore[attr-defined]
+    since = deployment.simulator.control("requests")["last"]
+    deployment.simulator.fault({"status": 503}, path="/revoke$", times=2)
+    done = answer(deployment, ask(deployment, connection_id=connection), stranger)
+    assert done.reason == "other_account"
+    assert (done.outcome or {})["fresh_grant"] == "revoked", "a provider that fails is asked again"
+    revoked = [each for each in deployment.simulator.requests(since) if each["path"].endswith("/revoke")]
+    assert [each["status"] for each in revoked] == [503, 503, 200], revoked
+    deployment.sync(connection, "contacts")
+
+
+def test_a_grant_of_another_account_is_kept_where_a_tenant_lives_on_it(
+    deployment: Deployment, account: str, other_crm: Client
+) -> None:
+    connection = deployment.connect(account)
+    stranger = next(deployment.next_account)  # type: ignore[attr-defined]
+    there = deployment.connect(stranger, client=other_crm)
+    done = answer(deployment, ask(deployment, connection_id=connection), stranger)
+    assert (done.outcome or {})["fresh_grant"] == "kept_for_siblings"
+    assert other_crm.wait(other_crm.sync(there, "contacts")[0], timedelta(seconds=30)).succeeded
+
+
 def test_an_administrators_block_is_a_state_of_its_own(deployment: Deployment, account: str) -> None:
     connection = deployment.connect(account)
     deployment.simulator.control("oauth", {"admin_policy_enforced": [account]})

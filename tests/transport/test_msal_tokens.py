@@ -163,7 +163,7 @@ def test_p2_nothing_is_asked_when_the_gate_is_shut() -> None:
 def test_the_account_is_asked_of_graph_and_no_id_token_is_believed() -> None:
     found = TokenReply(Secret("a"), Secret("r"), None, None, None, Secret("an.unread.token"))
     with raw_server(reply(body=b'{"id": "0f-1", "mail": null}')) as server:
-        assert endpoint(server).identity(found).subject == "0f-1"
+        assert endpoint(server).identity(found, Ports()).subject == "0f-1"
         assert server.requests[0].startswith(b"GET /graph.microsoft.com/v1.0/me?")
 
 

@@ -171,8 +171,8 @@ def id_token(key=KEY, algorithm="RS256", **changes) -> TokenReply:
 def test_subject_is_told_by_a_genuine_id_token_and_keys_are_fetched_once(issuer) -> None:
     with raw_server(reply(body=JWKS, cache_control="public, max-age=3600")) as server:
         one = endpoint(server)
-        assert one.identity(id_token(iss=issuer)).subject == "s-1"
-        assert one.identity(id_token(email="a@example.com")).email == "a@example.com"
+        assert one.identity(id_token(iss=issuer), Ports()).subject == "s-1"
+        assert one.identity(id_token(email="a@example.com"), Ports()).email == "a@example.com"
         assert len(server.requests) == 1
 
 
@@ -187,10 +187,18 @@ def test_subject_is_told_by_a_genuine_id_token_and_keys_are_fetched_once(issuer)
 )  # fmt: skip
 def test_id_token_is_refused_when_it_is_not_genuine_or_not_for_us(token) -> None:
     with raw_server(reply(body=JWKS)) as server, pytest.raises(ProviderRefused):
-        endpoint(server).identity(token)
+        endpoint(server).identity(token, Ports())
 
 
 def test_subject_is_asked_of_userinfo_when_there_is_no_id_token() -> None:
     with raw_server(reply(body=b'{"sub": "s-2", "email_verified": "true"}')) as server:
-        got = endpoint(server).identity(TokenReply(Secret("a"), None, None, None, None, None))
+        got = endpoint(server).identity(TokenReply(Secret("a"), None, None, None, None, None), Ports())
     assert (got.subject, got.email_verified) == ("s-2", True)
+
+
+def test_p2_userinfo_is_not_asked_when_the_gate_is_shut() -> None:
+    found = TokenReply(Secret("a"), None, None, None, None, None)
+    with raw_server(reply(body=b'{"sub": "s-2"}')) as server:
+        with pytest.raises(ConnectionStopped):
+            endpoint(server).identity(found, Ports(shut=ConnectionStopped("stopped")))
+        assert server.requests == []

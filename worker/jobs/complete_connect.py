@@ -4,7 +4,8 @@
                                                                              state active, feed
 
 A code works once. A run that is killed after the exchange finds the code used up when it is taken up again, and ends
-with `code_lost`: the person is asked to connect once more; never does a connection become half active.
+with `code_lost`: the person is asked to connect once more; never does a connection become half active. A grant that may
+not be kept, since it is another account's or the connection was ended meanwhile, is given back to the provider.
 """
 
 import json
@@ -18,6 +19,7 @@ from worker.connectors import registry
 from worker.connectors.contract import Connector
 from worker.errors import AdminBlocked, BadRequest, ConnectionStopped, ConsentGone, RunAgainLater, SealBroken
 from worker.jobs.context import JobContext
+from worker.jobs.give_back import give_back
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, Outcome
 from worker.jobs.start_connect import state_mac
@@ -27,7 +29,7 @@ from worker.store.connections import Consent, State, StoredConnection, StreamPla
 from worker.store.consents import ConsentRequest
 from worker.store.database import Connection
 from worker.transport.oauth import OAuthEndpoint, TokenReply, missing_scopes, normal_scopes
-from worker.transport.ports import Secret
+from worker.transport.ports import Gate, Secret
 
 _IDENTITY_AGAIN_S: Final = (0.2, 1.0, 3.0)
 _DENIALS: Final = {
@@ -80,25 +82,22 @@ def run(context: JobContext) -> Outcome:
         return _blocked(context, was)
     except ConnectionStopped:
         return Cancelled("connection_stopped")
-    subject = _subject(endpoint, reply)
-    facts = connector.facts
-    account_mac = context.services.keys.sibling_mac(
-        facts.family, context.services.endpoints.client(facts).project, subject
-    )
+    facts, account_mac = connector.facts, None
     try:
+        project = context.services.endpoints.client(facts).project
+        subject = _subject(endpoint, reply, gate)
+        account_mac = context.services.keys.sibling_mac(facts.family, project, subject)
         return _activate(context, connector, request, reply, account_mac)
     except _Refused as refused:
-        return (
-            refused.outcome
-            if was.state is not State.CONNECTING
-            else _end_attempt(context, was, refused.outcome.reason, refused.outcome.message, refused.outcome.outcome)
-        )
+        failed = refused.outcome
+        became = give_back(context, facts, request.connection_id, reply, account_mac)
+        more = {**(failed.outcome or {}), "fresh_grant": became}
+        if was.state is State.CONNECTING:
+            return _end_attempt(context, was, failed.reason, failed.message, more)
+        return Failed(failed.reason, failed.message, more)
     except ConnectionStopped:
-        # Stopped while the person consented: what they gave is given back, unless others live on the same account.
-        with context.services.database.transaction(context.workspace) as tx:
-            alone = not siblings.lock_all(tx, account_mac)
-        if alone and facts.oauth.revoke_url and reply.refresh_token:
-            endpoint.revoke(reply.refresh_token)
+        # Stopped while the person consented: what they gave is given back.
+        give_back(context, facts, request.connection_id, reply, account_mac)
         return Cancelled("connection_stopped")
 
 
@@ -165,11 +164,11 @@ def _end_attempt(
     return Failed(reason, text, {"connection_id": str(was.connection_id), **(outcome or {})})
 
 
-def _subject(endpoint: OAuthEndpoint, reply: TokenReply) -> str:
+def _subject(endpoint: OAuthEndpoint, reply: TokenReply, gate: Gate) -> str:
     """Whose account it is. Asked again here, since after another run the code would be used up."""
     for pause_s in (*_IDENTITY_AGAIN_S, None):
         try:
-            return endpoint.identity(reply).subject
+            return endpoint.identity(reply, gate).subject
         except RunAgainLater:
             if pause_s is None:
                 raise

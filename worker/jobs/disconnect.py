@@ -24,6 +24,7 @@ from worker.errors import BadRequest, CrmSyncError, NeedsOperator, RunAgainLater
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Outcome, Parked, backoff
+from worker.privacy import revocation
 from worker.store import connections, farewells, siblings
 from worker.store.connections import State
 from worker.store.database import Connection
@@ -159,21 +160,13 @@ def _later(context: JobContext, notes: dict[str, Any], error: CrmSyncError) -> P
 
 def _after_revocation(context: JobContext, connection_id: UUID, account: bytes, notes: dict[str, Any]) -> None:
     """Siblings that came while we revoked lost their grants too: each is told to connect again, and then we leave."""
-    workspace = context.workspace
-    with context.services.database.transaction(workspace) as tx:
-        everyone = siblings.lock_all(tx, account)
-    here = (workspace, connection_id)
-    others = [each for each in everyone if (each.workspace_id, each.connection_id) != here]
-    ended = others if notes["revoked"] == "yes" else []
-    for sibling in ended:
-        with context.services.database.transaction(sibling.workspace_id) as tx:
-            connections.stop(
-                tx, sibling.workspace_id, sibling.connection_id, State.RECONNECT_NEEDED, "revoked_with_sibling"
-            )
-            siblings.remove(tx, sibling.workspace_id, sibling.connection_id, account)
-    with context.services.database.transaction(workspace) as tx:
+    workspace, database = context.workspace, context.services.database
+    ended = 0
+    if notes["revoked"] == "yes":
+        ended = revocation.end_siblings(database, account, but=(workspace, connection_id))
+    with database.transaction(workspace) as tx:
         siblings.remove(tx, workspace, connection_id, account)
-        notes["siblings_ended"] = len(ended)
+        notes["siblings_ended"] = ended
         context.fence(tx, notes)
 
 

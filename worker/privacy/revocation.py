@@ -9,7 +9,8 @@
                                               disconnected
 
 Each is one step over a transaction that the caller opened; `epoch` keeps an error of an ended consent from ending its
-successor. What follows a disconnect that somebody asked for is in `worker.jobs.disconnect`.
+successor. `end_siblings` alone reaches into other workspaces, each in a transaction of its own. What follows a
+disconnect that somebody asked for is in `worker.jobs.disconnect`.
 """
 
 from uuid import UUID
@@ -19,7 +20,7 @@ import structlog
 from worker.errors import AdminBlocked, AskPerson, ScopeMissing
 from worker.store import connections, siblings
 from worker.store.connections import State
-from worker.store.database import Connection
+from worker.store.database import Connection, Database
 from worker.store.documents import StreamPlace
 
 _log = structlog.get_logger(__name__)
@@ -61,3 +62,20 @@ def client_refused(tx: Connection, workspace: str, connection_id: UUID) -> bool:
 def works_again(tx: Connection, workspace: str, connection_id: UUID) -> None:
     """Take an alarm back."""
     connections.clear_alarm(tx, workspace, connection_id)
+
+
+def end_siblings(database: Database, account_mac: bytes, *, but: tuple[str, UUID]) -> int:
+    """The account's grant was revoked at the provider, and with it all others: each is told to connect again.
+
+    `but` (workspace and connection) is the one that went. Returns how many the others were.
+    """
+    with database.transaction(but[0]) as tx:
+        everyone = siblings.lock_all(tx, account_mac)
+    others = [each for each in everyone if (each.workspace_id, each.connection_id) != but]
+    for sibling in others:
+        with database.transaction(sibling.workspace_id) as tx:
+            connections.stop(
+                tx, sibling.workspace_id, sibling.connection_id, State.RECONNECT_NEEDED, "revoked_with_sibling"
+            )
+            siblings.remove(tx, sibling.workspace_id, sibling.connection_id, account_mac)
+    return len(others)

@@ -222,17 +222,22 @@ class OAuthEndpoint:
         door = _Door(self, None, accept=frozenset({"invalid_token"}))
         self._authlib(door).revoke_token(self._facts.revoke_url, token=token.reveal())
 
-    def identity(self, reply: TokenReply) -> Identity:
+    def identity(self, reply: TokenReply, gate: Gate) -> Identity:
         """Who consented: from the ID token, its signature checked, else from the userinfo endpoint.
+
+        Userinfo is asked for a connection, with its token, and so only if its `gate` is open. The keys that ID tokens
+        are checked with are nobody's: they are public, and the same for all.
 
         Raises:
             ProviderRefused: the ID token is not genuine, or the provider gives no identity.
             RunAgainLater: its keys or the userinfo cannot be fetched now.
+            ConnectionStopped, LeaseLost: the gate is shut; userinfo was not asked.
         """
         if reply.id_token is not None and self._facts.jwks_url is not None:
             return self._id_tokens.identity(reply.id_token)
         if self._facts.userinfo_url is None:
             raise ProviderRefused("The provider gave no ID token and has no userinfo endpoint.")
+        gate.open()
         answer = self._get(self._facts.userinfo_url, {"authorization": f"Bearer {reply.access_token.reveal()}"})
         return identity_from_claims(read_json(answer, dict[str, Any]), self._facts.subject_claim)
 
