@@ -4,6 +4,7 @@ import argparse
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ from worker import errors
 from worker.cli.main import app
 from worker.cli.speech import Exit, span
 from worker.connectors import registry
-from worker.connectors.policy import SHIPPED, CountedFrom, Duty, Ending, Keep, Sureness, read_policy
+from worker.connectors.contract import Connector
+from worker.connectors.policy import SHIPPED, CountedFrom, Duty, Ending, Keep, Sureness, policy_of, read_policy
 from worker.kit.cases import CASES
 from worker.kit.grades import Grade
 from worker.settings import PREFIX, Settings
@@ -60,29 +62,67 @@ def errors_page() -> str:
 
 
 def connectors_page() -> str:
-    """What each connector syncs and asks for."""
-    lines = [HEAD, "# Connectors\n"]
+    """All connectors at a glance, each with a page of its own."""
+    lines = [HEAD, "# Connectors\n", "| connector | streams | purposes | API |", "|---|---|---|---|"]
     for name in registry.names(ours_only=True):
         connector = registry.load(name)
-        facts = connector.facts
-        lines += [
-            f"## {name}: {facts.title}\n",
-            f"API: {facts.api_version}. Hosts: {', '.join(sorted(facts.hosts))}.\n",
-        ]
-        lines += ["| stream | purpose | every | deletions | cursor |", "|---|---|---|---|---|"]
-        for stream in connector.streams:
-            purpose = stream.purpose.value if stream.purpose else "any"
-            cells = (f"`{stream.name}`", purpose, span(stream.interval), stream.deletions, stream.cursor)
-            lines.append(f"| {' | '.join(cells)} |")
-        lines += ["", "| scope | why |", "|---|---|"]
-        lines += [f"| `{scope}` | {reason} |" for scope, reason in facts.scope_reasons.items()]
-        lines += ["", "| budget | of each | limit | window | source |", "|---|---|---|---|---|"]
-        lines += [
-            f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | {span(budget.window)} | {budget.source} |"
-            for budget in facts.budgets
-        ]
-        lines.append("")
+        streams = ", ".join(f"`{stream.name}`" for stream in connector.streams)
+        purposes = ", ".join(purpose.value for purpose in connector.facts.purposes)
+        title = f"[`{name}`](connectors/{name}.md) {connector.facts.title}"
+        lines.append(f"| {title} | {streams} | {purposes} | {connector.facts.api_version} |")
+    return "\n".join(lines) + "\n"
+
+
+def connector_page(name: str) -> str:
+    """What one connector syncs and asks for, how long it is kept, and what it takes to get going for real."""
+    connector = registry.load(name)
+    facts = connector.facts
+    lines = [HEAD, f"# {name}: {facts.title}\n"]
+    lines += [f"API: {facts.api_version}. Hosts: {', '.join(sorted(facts.hosts))}.\n", "## Streams\n"]
+    lines += ["| stream | purpose | every | deletions | cursor |", "|---|---|---|---|---|"]
+    for stream in connector.streams:
+        purpose = stream.purpose.value if stream.purpose else "any"
+        cells = (f"`{stream.name}`", purpose, span(stream.interval), stream.deletions, stream.cursor)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "## Scopes\n",
+        "A purpose asks for its own scopes and no others.\n",
+        "| scope | for | why |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| `{scope}` | {_wanted(connector, scope)} | {reason} |" for scope, reason in facts.scope_reasons.items()
+    ]
+    lines += ["", "## Limits\n", "| budget | of each | limit | window | source |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | {span(budget.window)} | {budget.source} |"
+        for budget in facts.budgets
+    ]
+    lines += ["", "## How long it is kept\n", "By [its policy](../retention.md), unless a workspace asks for less:\n"]
+    for rule in policy_of(name).keep.values():
+        limit = f"at most {span(rule.at_most)}" if rule.at_most is not None else "as long as the connection lives"
+        lines.append(f"- `{rule.kind}`: {limit}. {rule.why}")
+    lines += ["", "## Getting going for real\n", *(f"{number}. {step}" for number, step in enumerate(facts.setup, 1))]
+    lines += ["", "## How it works\n", *_manual(connector)]
+    lines += ["", "## The provider's own pages\n", *(f"- <{address}>" for address in facts.docs)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _manual(connector: Connector) -> Iterator[str]:
+    """The heads of the modules that read the streams: they say how a cursor dies, what is left out, and where from."""
+    modules = dict.fromkeys(inspect.getmodule(stream.pages) for stream in connector.streams)
+    for module in modules:
+        yield from ("```text", (inspect.getdoc(module) or "").rstrip(), "```", "")
+
+
+def _wanted(connector: Connector, scope: str) -> str:
+    if scope in connector.facts.oauth.identity_scopes:
+        return "any"
+    wanted = {
+        stream.purpose.value if stream.purpose else "any" for stream in connector.streams if scope in stream.scopes
+    }
+    return ", ".join(sorted(wanted))
 
 
 def retention_page() -> str:
@@ -201,6 +241,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "events.md": events_page,
     "reasons.md": errors_page,
     "connectors.md": connectors_page,
+    **{f"connectors/{name}.md": partial(connector_page, name) for name in registry.names(ours_only=True)},
     "retention.md": retention_page,
     "commands.md": commands_page,
     "grades.md": grades_page,
@@ -213,7 +254,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if a page is out of date")
     only_check = parser.parse_args().check
     stale = []
-    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "connectors").mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         path = FOLDER / name
         text = page()

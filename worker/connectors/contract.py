@@ -101,6 +101,8 @@ class Facts:
     options: tuple[Option, ...] = ()
     budget_options: dict[str, str] = field(default_factory=dict)
     docs: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    """What it takes to get going with the real provider, step by step: registration, redirect address, reviews."""
 
 
 @dataclass(frozen=True, slots=True)

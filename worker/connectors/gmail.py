@@ -56,6 +56,21 @@ FACTS: Final = Facts(
         "https://developers.google.com/workspace/gmail/api/reference/rest",
         "https://developers.google.com/workspace/calendar/api/v3/reference",
     ),
+    setup=(
+        *google_api.SETUP,
+        "Switch on the People API, the Gmail API and the Google Calendar API for the project.",
+        (
+            "Have the brand verified (2 to 3 business days), then the scopes. Reading mail is a restricted scope: its "
+            "review takes several weeks, and a security assessment (CASA) by a laboratory follows, to be repeated "
+            "every 12 months; Google takes no fee, the laboratory does. Contacts and calendars need the review of "
+            "sensitive scopes only."
+        ),
+        "Until it is verified, people see a warning, and at most 100 in all can connect.",
+        (
+            "In an organisation, its administrator may have to trust the app (Admin console, API controls); until then "
+            "its people's connections are `blocked_by_admin`."
+        ),
+    ),
 )
 
 

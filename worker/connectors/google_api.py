@@ -239,3 +239,22 @@ class PageTokens:
                 raise Transient("Google gave the same page token twice; the list would never end.")
             self._seen.add(token)
         return token
+
+
+SETUP: Final = (
+    (
+        "In the Google Cloud console, make a project for this deployment alone: its users' grants are counted, limited "
+        "and revoked by project."
+    ),
+    (
+        "Fill in the consent screen: name, logo, home page, privacy policy, a contact. Publish it: as long as it says "
+        "Testing, a consent ends after 7 days and at most 100 people may give one."
+    ),
+    (
+        "Make an OAuth client of the type «Web application» and register the redirect address exactly as "
+        "`CRM_SYNC_REDIRECT_URI` has it: https, the same case, the same slash at the end. Only `http://localhost` "
+        "needs none."
+    ),
+    "Put the client's id and secret into `CRM_SYNC_GOOGLE_CLIENT_ID` and `CRM_SYNC_GOOGLE_CLIENT_SECRET`.",
+)
+"""The part that all of Google's APIs share. Source: providers/google.md §1.2, §1.6, §9 (read 2026-11)."""

@@ -37,6 +37,26 @@ FACTS: Final = Facts(
         "offline_access": "to sync while nobody is signed in",
         "User.Read": "to know the account by an id that never changes, and to show its address",
     },
+    setup=(
+        (
+            "In the Microsoft Entra admin centre, register an application for accounts in any organisation and "
+            "personal accounts (or for your own kind of people only, with `CRM_SYNC_MICROSOFT_TENANT` to match)."
+        ),
+        (
+            "Add a platform of the type «Web» with the redirect address exactly as `CRM_SYNC_REDIRECT_URI` has it. Not "
+            "«Single-page application»: its refresh tokens end after 24 hours."
+        ),
+        "Add the delegated Graph permissions that the purposes need, from the table of scopes.",
+        (
+            "Make a client secret, note when it ends, and put the application's id and the secret into "
+            "`CRM_SYNC_MICROSOFT_CLIENT_ID` and `CRM_SYNC_MICROSOFT_CLIENT_SECRET`. A secret that has ended stops "
+            "every connection and disconnects none."
+        ),
+        (
+            "Have the publisher verified. Since late 2025 most organisations let nobody but an administrator allow "
+            "apps to read mail: expect connections that are `blocked_by_admin` until one has agreed."
+        ),
+    ),
     docs=("https://learn.microsoft.com/graph/api/overview", "https://learn.microsoft.com/graph/delta-query-overview"),
 )
 
