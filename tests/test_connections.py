@@ -303,6 +303,32 @@ def test_of_two_last_siblings_that_go_at_once_exactly_one_revokes(
     assert sorted(outcomes) == ["not_the_last", "yes"]
 
 
+def test_a_revocation_whose_reply_was_lost_is_in_the_receipt_though_a_new_grant_came(
+    deployment: Deployment, account: str, other_crm: Client
+) -> None:
+    connection = deployment.connect(account)
+    deployment.simulator.fault({"lost_reply": True}, path="/revoke$", times=0)
+    job_id = deployment.client.disconnect(connection)
+    deployment.until(lambda: deployment.client.job(job_id).reason == "revoke_failed")
+    deployment.connect(account, client=other_crm)
+    job = deployment.wait(job_id)
+    assert (job.outcome or {})["revoked_at_provider"] == "reply_lost"
+    assert deployment.client.receipts(connection)[0].body["revoked_at_provider"] == "reply_lost"
+
+
+def test_p10_asking_again_does_not_cut_short_what_a_revocation_waits_for(deployment: Deployment, account: str) -> None:
+    connection = deployment.connect(account)
+    since = deployment.simulator.control("requests")["last"]
+    deployment.simulator.fault({"status": 503, "headers": {"retry-after": "600"}}, path="/revoke$", times=0)
+    job_id = deployment.client.disconnect(connection)
+    deployment.until(lambda: deployment.client.job(job_id).reason == "revoke_failed")
+    assert deployment.client.disconnect(connection, delete_data=True) == job_id
+    deployment.until(lambda: state_of(deployment, connection)[0] == "deleting")
+    deployment.until(lambda: deployment.client.job(job_id).state == "parked")
+    asked = [each for each in deployment.simulator.requests(since) if each["path"].endswith("/revoke")]
+    assert len(asked) == 1, "the wish for deletion is heard at once, and the provider is not asked again"
+
+
 def test_a_provider_that_fails_is_asked_again_and_a_deletion_asked_meanwhile_is_kept(
     deployment: Deployment, account: str
 ) -> None:

@@ -8,9 +8,11 @@
     done         a receipt; with `delete_data` a job that deletes the records
 
 Each step is noted with its transaction and may be repeated. A provider that fails is asked again for a week; then
-the keys are destroyed all the same, and the receipt says so. Microsoft has nothing to ask for: an app cannot end one
-grant there (it could only sign the person out everywhere). Then our copies of the tokens are destroyed, and the receipt
-says `no_endpoint` and names the pages where the person, or their administrator, takes the access away.
+the keys are destroyed all the same, and the receipt says so; if it may have revoked without our hearing of it, and a
+new grant of the account keeps us from asking again, the receipt says `reply_lost`. Microsoft has nothing to ask for: an
+app cannot end one grant there (it could only sign the person out everywhere). Then our copies of the tokens are
+destroyed, and the receipt says `no_endpoint` and names the pages where the person, or their administrator, takes the
+access away.
 """
 
 import secrets
@@ -20,7 +22,7 @@ from uuid import UUID
 
 from worker.connectors import registry
 from worker.connectors.contract import Facts
-from worker.errors import BadRequest, CrmSyncError, NeedsOperator, RunAgainLater, VaultError
+from worker.errors import BadRequest, CrmSyncError, NeedsOperator, ReplyLost, RunAgainLater, VaultError
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Outcome, Parked, backoff
@@ -96,13 +98,22 @@ def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
         how = _leave_siblings(tx, workspace, connection_id, account, may_revoke=token is not None)
         if how == "revoking" and (facts is None or facts.oauth.revoke_url is None):
             how = "no_endpoint"
+        if how == "not_the_last" and notes.get("revoke_unanswered"):
+            how = "reply_lost"  # It was the last when it asked, and a new one came before it could ask again.
         if how != "revoking":
             if account is not None:
                 siblings.remove(tx, workspace, connection_id, account)
             notes["revoked"] = how
             context.fence(tx, notes)
             return None
+        not_before = datetime.fromisoformat(notes.get("revoke_not_before") or notes["stopped_at"])
+        # Asked for again meanwhile, which does not shorten the provider's wait.
+        too_early = not_before > services.clock()
+        if not too_early:
+            notes["revoke_unanswered"] = True  # From here on, until an answer is noted: it may have been revoked.
         context.fence(tx, notes)
+    if too_early:
+        return Parked(not_before, "revoke_failed", notes)
     if token is None or account is None or facts is None:
         raise AssertionError("there is nothing to revoke")
     started_at = services.clock()
@@ -110,6 +121,7 @@ def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
         services.endpoints.of(facts).revoke(token)
         notes["revoked"] = "yes"
     except (RunAgainLater, NeedsOperator) as error:
+        notes["revoke_unanswered"] = isinstance(error, ReplyLost)
         if started_at - datetime.fromisoformat(notes["stopped_at"]) < PATIENCE:
             return _later(context, notes, error)
         notes["revoked"] = "given_up"
@@ -155,6 +167,7 @@ def _later(context: JobContext, notes: dict[str, Any], error: CrmSyncError) -> P
     notes["revoke_failures"] = failures
     now = context.services.clock()
     named = error.until if isinstance(error, RunAgainLater) else None
+    notes["revoke_not_before"] = named.isoformat() if named is not None else None
     return Parked(max(named or now, now + backoff(failures)), "revoke_failed", notes)
 
 
