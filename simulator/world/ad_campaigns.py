@@ -104,7 +104,7 @@ def _pace(dice: Dice, at: int, currency: Currency) -> Pace:
         salt=dice.below(1 << 30) << 31 | dice.below(1 << 30),
         impressions=(80, 900, 25_000)[at % 3] + dice.below(400),
         clicks_permille=5 + dice.below(60),
-        cost_per_click_micros=currency.click_micros * (40 + dice.below(160)) // 100,
+        cost_per_click_micros=currency.click_micros * (40 + dice.below(160)) // 100 + dice.below(9_973) * video,
         unit_micros=1 if video else currency.unit_micros,
         conversions_permille=10 + dice.below(120),
         value_micros=currency.click_micros * (10 + dice.below(90)),
