@@ -6,6 +6,7 @@ A stream wraps it in an array. The text of a message is no contract.
 Source: the provider sheet, sections 8.2 and 8.6; the enumerations of google-ads 34.0.0.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,8 @@ _CODES = {
     ("internalError", 504): "DEADLINE_EXCEEDED",
 }  # fmt: skip
 CATALOGUE = {code: (category, status) for (category, status), codes in _CODES.items() for code in codes.split()}
+
+_REASON = re.compile(r"(?P<code>[A-Z_]+)( retryDelay=(?P<delay>[0-9]+(\.[0-9]+)?)s)?")
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ class AdsFailure(Exception):
             scope, name = self.rate or ("DEVELOPER", "Requests per service per method")
             details = {"rateScope": scope, "rateName": name}
             if self.retry_delay_s is not None:
-                details["retryDelay"] = f"{self.retry_delay_s:.9f}".rstrip("0").rstrip(".") + "s"
+                details["retryDelay"] = _duration(self.retry_delay_s)
             item["details"] = {"quotaErrorDetails": details}
         return item
 
@@ -109,9 +112,14 @@ def bad_request(message: str) -> AdsFailure:
 
 def scripted(status: int, reason: str | None) -> AdsFailure:
     """Return what a fault script asks for: a code of the catalogue by name, with `retryDelay=30s` behind it or not."""
-    code, _, rest = (reason or "").partition(" ")
-    category, own_status = CATALOGUE.get(code, ("", status))
-    if not category:
+    read = _REASON.fullmatch(reason or "")
+    if read is None or read["code"] not in CATALOGUE:
         return AdsFailure(status, message=f"Scripted error {status}." if reason is None else reason)
-    delay = rest.removeprefix("retryDelay=").removesuffix("s")
-    return AdsFailure(status or own_status, category, code, "Scripted.", retry_delay_s=float(delay) if delay else None)
+    delay_s = float(read["delay"]) if read["delay"] else None
+    return AdsFailure(status, CATALOGUE[read["code"]][0], read["code"], "Scripted.", retry_delay_s=delay_s)
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration as protobuf's JSON writes it: whole seconds, or milliseconds in three digits."""
+    millis = round(seconds * 1_000)
+    return f"{millis // 1_000}s" if millis % 1_000 == 0 else f"{millis // 1_000}.{millis % 1_000:03}s"
