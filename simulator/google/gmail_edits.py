@@ -4,7 +4,6 @@ add_message        count | case | raw (base64, with `truth`) | fields; also labe
 the others         id or ids: an API id, `#number`, or the name of a hard case
 """
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +14,8 @@ from simulator.google.gmail_message import FORMATS, hex_id
 from simulator.google.service import Edit
 from simulator.world import Account, World
 from simulator.world.hard_mails import BY_NAME
-from simulator.world.mail_facts import Letter, MailFacts, MailFile, MailTruth, Party, ordinary_mail, rfc5322_date
-from simulator.world.mailbox import Mail, Mailbox, Own
-
-_PEOPLE = ("to", "cc", "bcc", "reply_to")
+from simulator.world.mail_given import own_from
+from simulator.world.mailbox import Mail, Mailbox
 
 
 class MailEdits:
@@ -54,30 +51,13 @@ class MailEdits:
         at = float(given["at"]) if "at" in given else None
         added = []
         for _ in range(int(given.get("count", 1))):
-            own = self._own(mailbox, given, self._now() if at is None else at)
+            own = own_from(mailbox, given, self._now() if at is None else at)
             mail = mailbox.add(
                 self._now(), own, case=given.get("case"), labels=chosen, at=at, thread_of=thread_of
             )  # fmt: skip
             added.append(mail)
         ids = [hex_id(mailbox, mail.number) for mail in added]
         return {"id": ids[0] if ids else None, "ids": ids, "threads": [hex_id(mailbox, mail.root) for mail in added]}
-
-    def _own(self, mailbox: Mailbox, given: dict[str, Any], at: float) -> Own | None:
-        """Return what the edit says the mail should say; None leaves it to the seed."""
-        if "case" in given:
-            if given["case"] not in BY_NAME:
-                raise ValueError(f"There is no hard case {given['case']!r}; there are {list(BY_NAME)}.")
-            return None
-        if "raw" in given:
-            return Letter(base64.b64decode(given["raw"]), msgspec.convert(given.get("truth", {}), MailTruth))
-        number = mailbox.next_number
-        if "fields" not in given:
-            return ordinary_mail(mailbox.owner, number, number, 0, at)
-        setting = mailbox.setting(number, at)
-        usual = MailFacts(
-            sender=setting.other, to=(setting.owner,), date=rfc5322_date(at), message_id=setting.message_id
-        )
-        return _facts(given["fields"], usual)
 
     def _each(self, act: Callable[[Mailbox, Mail], object]) -> Edit:
         def edit(account: Account, given: dict[str, Any]) -> dict[str, Any]:
@@ -192,36 +172,3 @@ def _state(mailbox: Mailbox, mail: Mail) -> dict[str, Any]:
 def _chosen(mailbox: Mailbox, given: dict[str, Any]) -> list[Mail]:
     references = given["ids"] if "ids" in given else [given["id"]]
     return [mailbox.find(str(one)) for one in references]
-
-
-def _facts(fields: dict[str, Any], usual: MailFacts) -> MailFacts:
-    """Build facts from control input; people may be plain addresses, files have `text` or `base64`.
-
-    Raises: ValueError for an unknown field.
-    """
-    unknown = set(fields) - set(MailFacts.__struct_fields__)
-    if unknown:
-        raise ValueError(f"A message has no field {sorted(unknown)}; it has {list(MailFacts.__struct_fields__)}.")
-    values = dict(fields)
-    if "sender" in values and values["sender"] is not None:
-        values["sender"] = _party(values["sender"])
-    for name in _PEOPLE:
-        if name in values:
-            values[name] = tuple(_party(one) for one in values[name])
-    if "files" in values:
-        values["files"] = tuple(_file(one) for one in values["files"])
-    for name in ("references", "headers"):
-        if name in values:
-            values[name] = tuple(tuple(one) if isinstance(one, list) else one for one in values[name])
-    return msgspec.structs.replace(usual, **values)
-
-
-def _party(given: Any) -> Party:
-    return Party("", given) if isinstance(given, str) else msgspec.convert(given, Party)
-
-
-def _file(given: dict[str, Any]) -> MailFile:
-    content = base64.b64decode(given["base64"]) if "base64" in given else str(given.get("text", "")).encode()
-    return MailFile(
-        str(given["filename"]), str(given.get("mime_type", "text/plain")), content, str(given.get("content_id", ""))
-    )

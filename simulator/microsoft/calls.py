@@ -30,13 +30,14 @@ _SIZE = re.compile(r"[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the Prefer header asks for."""
+    """What the Prefer header asks for; `bodies` is what the permission leaves of a message."""
 
     page_size: int | None = None
     immutable_ids: bool = False
     text_bodies: bool = False
     unsafe_html: bool = False
     time_zone: str = "UTC"
+    bodies: bool = True
     applied: tuple[str, ...] = ()
 
 

@@ -44,6 +44,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     received_since: float | None = None
     newest_first: bool = False
     expand: bool = False
+    change_type: str | None = None
     window: tuple[int, int] | None = None
     left: int | None = None
     empties: int = 0

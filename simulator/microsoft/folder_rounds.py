@@ -68,9 +68,10 @@ class ItemsOfFolder:
             item = self.cabinet.items[number]
             if item.deleted or item.folder != self.folder.key or item.turn != turn:
                 item_id = self.ids.of_item(self.kind, call.account, number, turn, immutable=immutable)
-                yield (at, 0), removal(item_id, self.kind)
-            elif self._wanted(one, item) and not (immutable and self._hidden(one, item)):
-                yield (at, 0), self.entry(call, one, item)
+                if one.change_type in (None, "deleted"):
+                    yield (at, 0), removal(item_id, self.kind)
+            elif self._wanted(one, item) and self._of_type(one, item) and not (immutable and self._hidden(one, item)):
+                yield (at, 0), self.entry(call, self._narrowed(one, item), item)
 
     def removed(self, call: Call) -> Iterator[bytes]:
         """Go through what left the folder at any time."""
@@ -91,6 +92,19 @@ class ItemsOfFolder:
 
     def _wanted(self, one: Round, item: Item) -> bool:
         return one.received_since is None or self.arrived(item) >= one.received_since
+
+    def _of_type(self, one: Round, item: Item) -> bool:
+        came_in = item.visits[-1][1] > (one.since or 0)
+        return one.change_type is None or one.change_type == ("created" if came_in else "updated")
+
+    def _narrowed(self, one: Round, item: Item) -> Round:
+        """Return the round with only the properties that changed, where the switch and what is known allow it."""
+        names = item.changed_since(one.since or 0) if self.switches.changed_items == "partial" else None
+        if names is None:
+            return one
+        return msgspec.structs.replace(
+            one, select=tuple(name for name in sorted(names) if name in (one.select or names))
+        )
 
     def _hidden(self, one: Round, item: Item) -> bool:
         """Say whether an item left and returned within the round, so that only its removal is told."""

@@ -13,6 +13,7 @@ from simulator.app import Simulator
 from simulator.exchange import Reply, Request, json_reply
 from simulator.microsoft import scopes
 from simulator.microsoft.access import Access
+from simulator.microsoft.batch import serve_batch
 from simulator.microsoft.calls import VERSION, Call, Preferences, read_preferences, read_query, resource_path
 from simulator.microsoft.errors import GraphError, no_such_segment, not_found
 from simulator.microsoft.service import Parts, Service
@@ -30,6 +31,7 @@ class Graph:
     """Serves graph.microsoft.com."""
 
     def __init__(self, simulator: Simulator, access: Access) -> None:
+        self._simulator = simulator
         self._clock = simulator.clock
         self._access = access
         parts = Parts(simulator, access)
@@ -48,7 +50,8 @@ class Graph:
     def concerns_mailbox(self, request: Request) -> bool:
         """Say whether a request is a call to a mailbox, of which only so many may be under way."""
         path = resource_path(request)
-        return len(path) > 2 and path[1] == "me" and path[2] in self._begins
+        after = {"me": 2, "users": 3}.get(path[1] if len(path) > 1 else "", len(path))
+        return len(path) > after and path[after] in self._begins
 
     @property
     def _begins(self) -> frozenset[str]:
@@ -59,6 +62,10 @@ class Graph:
         path = resource_path(request)
         if not path or path[0] != VERSION:
             raise GraphError(400, f"Invalid version: {path[0] if path else ''}.")
+        if path[1:] == ("$batch",):
+            if request.method != "POST" or request.inner:
+                raise GraphError(405, "A batch is posted, and never within another.")
+            return serve_batch(self._simulator, self._access, request)
         path = self._own(path[1:], token.account)
         call = Call(request, token, path, read_preferences(request.headers.get("prefer", "")), read_query(request))
         if request.method != "GET":

@@ -82,15 +82,16 @@ class Mailbox:
 
     def raw(self, mail: Mail) -> bytes:
         """Return a mail as RFC 5322 text."""
-        what = self._content(mail)
+        what = self.content(mail)
         return what.raw if isinstance(what, Letter) else written(what)
 
     def truth(self, mail: Mail) -> MailTruth:
         """Return what a reader should find in a mail."""
-        what = self._content(mail)
+        what = self.content(mail)
         return what.truth if isinstance(what, Letter) else truth_of(what)
 
-    def _content(self, mail: Mail) -> Own:
+    def content(self, mail: Mail) -> Own:
+        """Return a mail as it was written: as facts, or as bytes."""
         if mail.own is not None:
             return mail.own
         if mail.case is not None:

@@ -9,7 +9,9 @@ import uuid
 from simulator.options import Options
 from simulator.world import words
 from simulator.world.dice import Dice
+from simulator.world.mail_facts import MailOwner
 from simulator.world.office_contacts import OfficeContacts
+from simulator.world.office_mail import OfficeMail
 
 _FIRST_NUMBER = 500
 _PER_ORGANISATION = 3
@@ -41,6 +43,16 @@ class OfficeAccount:
         self._options = options
         self._epoch = epoch
         self._contacts: OfficeContacts | None = None
+        self._mail: OfficeMail | None = None
+
+    @property
+    def mail(self) -> OfficeMail:
+        """The mails in their folders."""
+        if self._mail is None:
+            options = self._options
+            owner = MailOwner(options.seed, self.number, self.display_name, self.email, options.people)
+            self._mail = OfficeMail(owner, options.messages, self._epoch)
+        return self._mail
 
     @property
     def contacts(self) -> OfficeContacts:
