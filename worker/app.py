@@ -18,7 +18,7 @@ import structlog
 
 from worker import logs
 from worker import settings as settings_module
-from worker.errors import CrmSyncError, Misconfigured
+from worker.errors import CrmSyncError, KeyMissing, Misconfigured
 from worker.jobs import ledger
 from worker.jobs.doorbell import DoorbellBroker
 from worker.jobs.endpoints import Endpoints
@@ -105,7 +105,11 @@ class Life(dramatiq.middleware.Middleware):
         beats = Database(settings.database_url_of(Role.WORKER), max_size=1, timeout_s=4.0, name="crm-sync-beat")
         process = WorkerProcess(settings, services.database, beats, lanes, threads, self.pool)
         process.register()
-        services.keys.intake()  # The CRM can seal from now on: who first runs a worker makes the key.
+        try:
+            services.keys.intake()  # The CRM can seal from now on: who first runs a worker makes the key.
+        except KeyMissing as error:
+            # Nobody can be connected by this worker; connections whose own keys are there go on.
+            _log.error("keys.missing", reason=error.reason, error=str(error))
         self.process, self.runner = process, Runner(services, process, handlers)
         broker.connect(_redis_url(settings), threads)
         spare_collections()

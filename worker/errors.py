@@ -29,7 +29,7 @@
     │   └── LeaseLost
     └── VaultError               never retried, never detailed
         ├── SealBroken
-        ├── KeyMissing
+        ├── KeyMissing           named; what needs the key waits until it is back, and the rest goes on
         └── KeyShredded
 
 An error has a `reason` (a slug: metric label and feed code), a text for us (`str(error)`) and a

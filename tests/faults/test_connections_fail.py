@@ -4,6 +4,7 @@ Fault matrix 6, 8, 26, 27, 31, 33, 43, 45 and 46, with the simulator's own log a
 """
 
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -252,6 +253,20 @@ def only_worker(deployment: Deployment, **changes: Any) -> Iterator[Any]:
             deployment.start_worker()
 
 
+def at_once(owner_db: Database, job_id: int) -> None:
+    """The minute for which a job waits for a missing key is over."""
+    with owner_db.transaction() as tx:
+        tx.execute("UPDATE crm_sync.job SET run_at = now() WHERE job_id = %s", [job_id])
+
+
+def waits_for_a_key(deployment: Deployment, job_id: int, missing: str) -> None:
+    crm = deployment.client
+    deployment.until(lambda: crm.job(job_id).reason == "key_missing", timeout_s=90)
+    waiting = crm.job(job_id)
+    assert (waiting.state, waiting.attempt) == ("parked", 0)
+    assert missing in (waiting.message or "")
+
+
 def test_p14_a_lost_records_key_is_named_deletes_nothing_and_everything_resumes_once_it_is_back(
     deployment: Deployment, account: str, connection: UUID, owner_db: Database, tmp_path: Path
 ) -> None:
@@ -262,34 +277,55 @@ def test_p14_a_lost_records_key_is_named_deletes_nothing_and_everything_resumes_
     asked = len(deployment.simulator.requests(account=account))
     with only_worker(deployment, records_keyring=SecretStr(str(tmp_path / "another.json"))):
         job = crm.sync(connection, "contacts")[0]
-        given_up = deployment.wait(job)
-    assert (given_up.state, given_up.reason) == ("dead", "key_missing")
-    assert missing in (given_up.message or "")
+        waits_for_a_key(deployment, job, missing)
+        found = crm.connection(connection)
+        assert (found.state, found.state_reason) == ("active", "key_missing")
     assert len(deployment.simulator.requests(account=account)) == asked, "nothing was asked for in vain"
-    assert crm.connection(connection).state == "active"
-    with owner_db.transaction() as tx:
-        tx.execute(
-            "UPDATE crm_sync.stream SET next_run_at = now() WHERE connection_id = %s AND stream = 'contacts'",
-            [connection],
-        )
-    deployment.until(lambda: any(each.succeeded and each.job_id > job for each in crm.jobs(connection_id=connection)))
+    at_once(owner_db, job)
+    assert deployment.wait(job).succeeded
+    assert crm.connection(connection).state_reason is None
     ends_in_truth(deployment, account, connection)
 
 
-def test_p14_a_worker_without_the_grant_key_does_not_start_and_names_it(
-    deployment: Deployment, connection: UUID, tmp_path: Path
+def joined(older: str, newer: Path, path: Path) -> SecretStr:
+    """A keyring with the keys of both, of which the newer one's wraps what is made from now on."""
+    whole = json.loads(newer.read_text())
+    whole["keys"] |= json.loads(Path(older).read_text())["keys"]
+    path.write_text(json.dumps(whole))
+    path.chmod(0o600)
+    return SecretStr(str(path))
+
+
+def test_p14_only_the_connections_of_a_lost_grant_key_wait_and_a_worker_without_it_names_it(
+    deployment: Deployment, account: str, connection: UUID, owner_db: Database, tmp_path: Path
 ) -> None:
+    crm = deployment.client
     assert deployment.settings.grant_keyring is not None
-    missing = Keyring.load(deployment.settings.grant_keyring.get_secret_value(), "grant").status()[0].kek_id
-    Keyring.generate("grant").save(tmp_path / "another.json")
-    changed = {**environment_of(deployment.settings), "CRM_SYNC_GRANT_KEYRING": str(tmp_path / "another.json")}
-    done = subprocess.run(
-        [sys.executable, "-m", "worker"], env=changed, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode not in {0, 1}, done.stderr
-    assert missing in done.stderr
-    assert "Traceback" not in done.stderr
-    assert deployment.client.connection(connection).state == "active"
+    usual = deployment.settings.grant_keyring.get_secret_value()
+    missing = Keyring.load(usual, "grant").status()[0].kek_id
+    newer = tmp_path / "newer.json"
+    Keyring.generate("grant").save(newer)
+    with only_worker(deployment, grant_keyring=joined(usual, newer, tmp_path / "both.json")):
+        under_the_newer = deployment.connect(next(deployment.next_account))  # type: ignore[attr-defined]
+        ended = deployment.connect(next(deployment.next_account))  # type: ignore[attr-defined]
+    with only_worker(deployment, grant_keyring=SecretStr(str(newer))):
+        job = crm.sync(connection, "contacts")[0]
+        waits_for_a_key(deployment, job, missing)
+        assert crm.connection(connection).state_reason == "key_missing"
+        deployment.sync(under_the_newer, "contacts")
+        gone = deployment.wait(crm.disconnect(ended))
+        assert (gone.outcome or {})["revoked_at_provider"] == "yes"
+        leaving = crm.disconnect(connection)
+        waits_for_a_key(deployment, leaving, missing)
+        assert crm.connection(connection).state == "disconnected"
+    assert missing in deployment.log(), "a worker says so when it starts"
+    at_once(owner_db, leaving)
+    left = deployment.wait(leaving)
+    assert (left.outcome or {})["revoked_at_provider"] == "yes", "it waited for the key, to revoke"
+    assert crm.job(job).state == "cancelled"
+    deployment.connect(account, connection_id=connection)
+    deployment.sync(connection)
+    ends_in_truth(deployment, account, connection)
 
 
 def test_p7_tokens_and_cursors_that_were_moved_to_another_connection_open_nowhere(

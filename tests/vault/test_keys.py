@@ -123,6 +123,26 @@ def test_the_intake_opens_what_was_sealed_for_that_kind_and_tenant(store: KeySto
         key.open(sealed[:-1], workspace="acme", kind="complete_connect")
 
 
+def test_p14_an_older_intake_key_that_is_lost_is_named_and_keeps_nobody_from_the_newer(
+    store: KeyStore, worker_db: Database
+) -> None:
+    old = store.intake()
+    sealed = seal_for(old.public_key, old.key_id, b"code", workspace="acme", kind="complete_connect")
+    with worker_db.transaction("") as tx:
+        tx.execute("UPDATE crm_sync.data_key SET retired_at = now() WHERE key_id = %s", [old.key_id])
+    newer = KeyStore(worker_db, grant=Keyring.generate("grant"), records=RECORDS)
+    key = newer.intake()
+    assert key.key_id != old.key_id
+    fresh = seal_for(key.public_key, key.key_id, b"code", workspace="acme", kind="complete_connect")
+    assert key.open(fresh, workspace="acme", kind="complete_connect") == b"code"
+    with pytest.raises(KeyMissing, match=GRANT.status()[0].kek_id):
+        key.open(sealed, workspace="acme", kind="complete_connect")
+    with pytest.raises(KeyMissing):
+        store.intake()
+    with worker_db.transaction("") as tx:
+        tx.execute("DELETE FROM crm_sync.data_key WHERE purpose = 'intake'")
+
+
 def test_blind_values_join_spellings_and_separate_tenants(store: KeyStore, workspace: str, crm_db: Database) -> None:
     from tests.conftest import register_workspace
 

@@ -7,12 +7,12 @@
     shredded     the grant key is destroyed, and with it the tokens
     done         a receipt; with `delete_data` a job that deletes the records
 
-Each step is noted with its transaction and may be repeated. A provider that fails is asked again for a week; then
-the keys are destroyed all the same, and the receipt says so; if it may have revoked without our hearing of it, and a
-new grant of the account keeps us from asking again, the receipt says `reply_lost`. Microsoft has nothing to ask for: an
-app cannot end one grant there (it could only sign the person out everywhere). Then our copies of the tokens are
-destroyed, and the receipt says `no_endpoint` and names the pages where the person, or their administrator, takes the
-access away.
+Each step is noted with its transaction and may be repeated. A provider that fails is asked again for a week, and a
+key-encryption key of ours that is missing is waited for as long; then the keys are destroyed all the same, and the
+receipt says so. If it may have revoked without our hearing of it, and a new grant of the account keeps us from asking
+again, the receipt says `reply_lost`. Microsoft has nothing to ask for: an app cannot end one grant there (it could only
+sign the person out everywhere). Then our copies of the tokens are destroyed, and the receipt says `no_endpoint` and
+names the pages where the person, or their administrator, takes the access away.
 """
 
 import secrets
@@ -22,10 +22,10 @@ from uuid import UUID
 
 from worker.connectors import registry
 from worker.connectors.contract import Facts
-from worker.errors import BadRequest, CrmSyncError, NeedsOperator, ReplyLost, RunAgainLater, VaultError
+from worker.errors import BadRequest, CrmSyncError, KeyMissing, NeedsOperator, ReplyLost, RunAgainLater, VaultError
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
-from worker.jobs.outcomes import Cancelled, Done, Outcome, Parked, backoff
+from worker.jobs.outcomes import KEY_MISSING_WAIT, Cancelled, Done, Outcome, Parked, backoff
 from worker.privacy import revocation
 from worker.store import connections, farewells, siblings
 from worker.store.connections import State
@@ -92,33 +92,38 @@ def _stop(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Ou
 def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Outcome | None:
     services, workspace = context.services, context.workspace
     account = bytes.fromhex(notes["account"]) if notes["account"] else None
-    token = _token(context, connection_id)
+    token, missing = _token(context, connection_id)
     facts = _facts(notes["provider"])
     with services.database.transaction(workspace) as tx:
-        how = _leave_siblings(tx, workspace, connection_id, account, may_revoke=token is not None)
-        if how == "revoking" and (facts is None or facts.oauth.revoke_url is None):
-            how = "no_endpoint"
-        if how == "not_the_last" and notes.get("revoke_unanswered"):
+        how = _leave_siblings(tx, workspace, connection_id, account, may_revoke=token is not None or bool(missing))
+        if how == "revoking":
+            how = _may_ask(facts, notes, missing, services.clock())
+        elif how == "not_the_last" and notes.get("revoke_unanswered"):
             how = "reply_lost"  # It was the last when it asked, and a new one came before it could ask again.
-        if how != "revoking":
+        if how == "revoking":
+            notes["revoke_unanswered"] = True  # From here on, until an answer is noted: it may have been revoked.
+        elif how not in {"key_missing", "revoke_failed"}:
             if account is not None:
                 siblings.remove(tx, workspace, connection_id, account)
             notes["revoked"] = how
-            context.fence(tx, notes)
-            return None
-        not_before = datetime.fromisoformat(notes.get("revoke_not_before") or notes["stopped_at"])
-        # Asked for again meanwhile, which does not shorten the provider's wait.
-        too_early = not_before > services.clock()
-        if not too_early:
-            notes["revoke_unanswered"] = True  # From here on, until an answer is noted: it may have been revoked.
         context.fence(tx, notes)
-    if too_early:
-        return Parked(not_before, "revoke_failed", notes)
+    if how == "key_missing":
+        return Parked(services.clock() + KEY_MISSING_WAIT, how, notes, message=missing)
+    if how == "revoke_failed":
+        return Parked(datetime.fromisoformat(notes["revoke_not_before"]), how, notes)
+    if how != "revoking":
+        return None
     if token is None or account is None or facts is None:
         raise AssertionError("there is nothing to revoke")
-    started_at = services.clock()
+    return _ask_provider(context, connection_id, account, facts, token, notes)
+
+
+def _ask_provider(
+    context: JobContext, connection_id: UUID, account: bytes, facts: Facts, token: Secret, notes: dict[str, Any]
+) -> Outcome | None:
+    started_at = context.services.clock()
     try:
-        services.endpoints.of(facts).revoke(token)
+        context.services.endpoints.of(facts).revoke(token)
         notes["revoked"] = "yes"
     except (RunAgainLater, NeedsOperator) as error:
         notes["revoke_unanswered"] = isinstance(error, ReplyLost)
@@ -129,12 +134,29 @@ def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> 
     return None
 
 
-def _token(context: JobContext, connection_id: UUID) -> Secret | None:
-    """What to show to the provider; None if it does not open, which must not keep the keys from being destroyed."""
+def _token(context: JobContext, connection_id: UUID) -> tuple[Secret | None, str]:
+    """What to show to the provider, or None, and which key is missing if that is why.
+
+    Tokens that do not open for any other reason must not keep the keys from being destroyed.
+    """
     try:
-        return context.services.grants.revoke_value(context.workspace, connection_id)
+        return context.services.grants.revoke_value(context.workspace, connection_id), ""
+    except KeyMissing as error:
+        return None, str(error)
     except VaultError:
-        return None
+        return None, ""
+
+
+def _may_ask(facts: Facts | None, notes: dict[str, Any], missing: str, now: datetime) -> str:
+    """Whether the last grant of an account is `revoking` now, or how else it goes, or what it waits for. Pure."""
+    if facts is None or facts.oauth.revoke_url is None:
+        return "no_endpoint"
+    stopped_at = datetime.fromisoformat(notes["stopped_at"])
+    if missing:
+        return "key_missing" if now - stopped_at < PATIENCE else "no_token"
+    # It may have been woken by somebody who asked again, which does not shorten the provider's wait.
+    not_before = datetime.fromisoformat(notes.get("revoke_not_before") or notes["stopped_at"])
+    return "revoke_failed" if not_before > now else "revoking"
 
 
 def _facts(provider: str) -> Facts | None:

@@ -138,6 +138,7 @@ def _as_columns(outcome: outcomes.Outcome, now: datetime) -> dict[str, Any]:
                 wait=outcome.until - now,
                 named=outcome.named,
                 reason=outcome.reason,
+                message=outcome.message or None,
                 progress=outcome.progress,
             )
         case outcomes.Retry():

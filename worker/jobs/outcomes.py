@@ -28,6 +28,7 @@ from worker.errors import (
     BudgetSpent,
     ConnectionStopped,
     CrmSyncError,
+    KeyMissing,
     NeedsOperator,
     NotFound,
     RunAgainLater,
@@ -62,12 +63,14 @@ class Parked:
     """Nothing to do before `until`; nothing went wrong.
 
     `named` says that a provider or our own books named the time: then it holds though somebody asks again meanwhile.
+    `message` is for whoever looks why nothing happens.
     """
 
     until: datetime
     reason: str
     progress: Json | None = None
     named: bool = False
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,8 @@ _OURS_IS_AWAY = timedelta(seconds=10)
 _FIRST_WAIT = timedelta(seconds=2)
 _LONGEST_WAIT = timedelta(minutes=10)
 UNKNOWN_KIND_WAIT = timedelta(minutes=1)
+KEY_MISSING_WAIT = timedelta(minutes=1)
+"""A key may be missing here and not in the next worker, or be put back at any time."""
 
 
 def decide(
@@ -154,12 +159,14 @@ def decide(
             return Failed(error.reason, str(error))
         case AskPerson():
             return Failed(error.reason, error.customer_text)
+        case KeyMissing():
+            return Parked(now + KEY_MISSING_WAIT, error.reason, message=str(error))
         case NeedsOperator() | VaultError():
             return Dead(error.reason, str(error))
-        case RunAgainLater() if error.until is not None:
-            return _again(error.reason, str(error), attempt, max_attempts, max(error.until, now), named=True)
         case CrmSyncError():
-            return _again(error.reason, str(error), attempt, max_attempts, now + backoff(attempt, fraction))
+            until = error.until if isinstance(error, RunAgainLater) else None
+            at = max(until, now) if until is not None else now + backoff(attempt, fraction)
+            return _again(error.reason, str(error), attempt, max_attempts, at, named=until is not None)
         case _:
             text = f"A fault of ours: {type(error).__name__}. The log of the worker has its place."
             return _again("internal", text, attempt, max_attempts, now + backoff(attempt, fraction))

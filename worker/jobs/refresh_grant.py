@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from worker.connectors import registry
-from worker.errors import AdminBlocked, BadRequest, ConsentGone, Misconfigured
+from worker.errors import AdminBlocked, BadRequest, ConsentGone, KeyMissing, Misconfigured
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, Outcome
@@ -33,9 +33,9 @@ def run(context: JobContext) -> Outcome:
             revocation.grant_ended(tx, workspace, context.connection_id, was.epoch, error)
             context.fence(tx)
         return Failed(error.reason, error.customer_text)
-    except Misconfigured:
+    except (Misconfigured, KeyMissing) as error:
         with services.database.transaction(workspace) as tx:
-            revocation.client_refused(tx, workspace, context.connection_id)
+            revocation.held_up(tx, workspace, context.connection_id, error)
             context.fence(tx)
         raise
     return Done({"connection_id": str(context.connection_id)})

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from worker.connectors import registry
 from worker.connectors.contract import Connector, Facts, Stream
-from worker.errors import AdminBlocked, BadRequest, ConsentGone, Misconfigured, ScopeMissing
+from worker.errors import AdminBlocked, BadRequest, ConsentGone, KeyMissing, Misconfigured, ScopeMissing
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, HandBack, Outcome, Parked, Yield
@@ -87,9 +87,9 @@ def run(context: JobContext) -> Outcome:
             revocation.grant_ended(tx, context.workspace, context.connection_id, connection.epoch, error)
             context.fence(tx)
         return Failed(error.reason, error.customer_text)
-    except Misconfigured:
+    except (Misconfigured, KeyMissing) as error:
         with context.services.database.transaction(context.workspace) as tx:
-            revocation.client_refused(tx, context.workspace, context.connection_id)
+            revocation.held_up(tx, context.workspace, context.connection_id, error)
             context.fence(tx)
         raise
     return outcome

@@ -7,6 +7,7 @@
                                               missing_scope
     our client or its secret is wrong         active: nobody is         connection.state, operator_alarm
                                               disconnected
+    nothing: a key of ours is missing         active, and waits         connection.state, key_missing
 
 Each is one step over a transaction that the caller opened; `epoch` keeps an error of an ended consent from ending its
 successor. `end_siblings` alone reaches into other workspaces, each in a transaction of its own. What follows a
@@ -17,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from worker.errors import AdminBlocked, AskPerson, ScopeMissing
+from worker.errors import AdminBlocked, AskPerson, KeyMissing, Misconfigured, ScopeMissing
 from worker.store import connections, siblings
 from worker.store.connections import State
 from worker.store.database import Connection, Database
@@ -51,11 +52,21 @@ def scope_missing(tx: Connection, place: StreamPlace, epoch: int, error: ScopeMi
     return connections.lack_scope(tx, place.workspace, place.connection, place.stream, epoch=epoch)
 
 
-def client_refused(tx: Connection, workspace: str, connection_id: UUID) -> bool:
-    """Raise the operators' alarm: the provider does not know our client. The customer stays connected."""
-    if not connections.set_alarm(tx, workspace, connection_id, OPERATOR_ALARM):
+def held_up(tx: Connection, workspace: str, connection_id: UUID, error: Misconfigured | KeyMissing) -> bool:
+    """Raise the operators' alarm: the provider does not know our client, or a key of ours is missing.
+
+    The customer stays connected, and is told that it is us; the log says what to mend.
+    """
+    reason = error.reason if isinstance(error, KeyMissing) else OPERATOR_ALARM
+    if not connections.set_alarm(tx, workspace, connection_id, reason):
         return False
-    _log.error("operator.alarm", workspace=workspace, connection_id=str(connection_id), reason="client_refused")
+    _log.error(
+        "operator.alarm",
+        workspace=workspace,
+        connection_id=str(connection_id),
+        reason=error.reason,
+        error=str(error),
+    )
     return True
 
 

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from worker.errors import SealBroken
+from worker.errors import KeyMissing, SealBroken
 from worker.vault.sealing import KEY_ID_BYTES, broken, field_bytes
 
 _VERSION = b"\x01"
@@ -35,12 +35,16 @@ def seal_for(public_key: bytes, key_id: UUID, payload: bytes, *, workspace: str,
 
 
 class IntakeKey:
-    """The private halves: the one in use, and older ones for what was sealed before."""
+    """The private halves: the one in use, and older ones for what was sealed before.
 
-    __slots__ = ("_private", "key_id")
+    `lost` says of others, by their ids, which key-encryption key is missing that they could be had with.
+    """
 
-    def __init__(self, key_id: UUID, private: Mapping[bytes, bytes]) -> None:
+    __slots__ = ("_lost", "_private", "key_id")
+
+    def __init__(self, key_id: UUID, private: Mapping[bytes, bytes], lost: Mapping[bytes, str] | None = None) -> None:
         self.key_id = key_id
+        self._lost = dict(lost or {})
         self._private = {
             identifier: X25519PrivateKey.from_private_bytes(material) for identifier, material in private.items()
         }
@@ -54,9 +58,13 @@ class IntakeKey:
         """Open what was sealed for a job of `kind` in `workspace`.
 
         Raises:
-            SealBroken: for whatever reason.
+            KeyMissing: it was sealed to a key that this process cannot unwrap; the text names what is missing.
+            SealBroken: for whatever other reason.
         """
-        key = self._private.get(bytes(sealed[1:_ENVELOPE_BYTES]))
+        key_id = bytes(sealed[1:_ENVELOPE_BYTES])
+        if sealed[:1] == _VERSION and key_id in self._lost:
+            raise KeyMissing(self._lost[key_id])
+        key = self._private.get(key_id)
         if sealed[:1] != _VERSION or key is None:
             raise broken()
         try:

@@ -248,18 +248,32 @@ class KeyStore:
         return mac(b"".join(field_bytes(value) for value in fields))
 
     def intake(self) -> IntakeKey:
-        """The private halves of the intake key; the first caller makes one. The public half is shown to the CRM."""
+        """The private halves of the intake key; the first caller makes one. The public half is shown to the CRM.
+
+        Raises:
+            KeyMissing: the one in use cannot be unwrapped. No other takes its place by itself: a single worker with the
+                wrong keyring would turn all others away from what the CRM seals.
+        """
         owner = _Owner(DEPLOYMENT)
         self._ensure(owner, "intake")
         with self._database.transaction(DEPLOYMENT) as tx:
             rows = tx.execute(
                 QUERIES["keys_of_workspace"], {"workspace": DEPLOYMENT, "purposes": ["intake"]}
             ).fetchall()
-        private = {row["key_id"].bytes: self._material(owner, row) for row in rows if row["wrapped"] is not None}
         in_use = next((row["key_id"] for row in rows if row["in_use"]), None)
         if in_use is None:
             raise KeyMissing("There is no intake key in use.")
-        key = IntakeKey(in_use, private)
+        private, lost = {}, {}
+        for row in rows:
+            if row["wrapped"] is None:
+                continue
+            try:
+                private[row["key_id"].bytes] = self._material(owner, row)
+            except KeyMissing as error:
+                lost[row["key_id"].bytes] = str(error)
+        if in_use.bytes in lost:
+            raise KeyMissing(lost[in_use.bytes])
+        key = IntakeKey(in_use, private, lost)
         with self._main.transaction(DEPLOYMENT) as tx:
             tx.execute(QUERIES["publish_intake"], {"key_id": key.key_id, "public_key": key.public_key})
             tx.execute(QUERIES["retire_other_intake"], {"key_id": key.key_id})
