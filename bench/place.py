@@ -30,7 +30,8 @@ class Place:
 
     def __init__(self, opened: Environment, simulator: Simulator, supervisor: Supervisor, workers: list[Child]) -> None:
         self.opened, self.simulator, self.supervisor, self.workers = opened, simulator, supervisor, workers
-        self.accounts = [account["email"] for account in simulator.accounts()]
+        self.accounts: list[str] = simulator.facts["accounts"]
+        self.microsoft_accounts: list[str] = simulator.facts["microsoft"]["accounts"]
 
     def client(self, workspace: str) -> Client:
         """A tenant's client, registered."""
@@ -38,13 +39,13 @@ class Place:
         crm.register_workspace()
         return crm
 
-    def connect(self, crm: Client, account: str, purposes: list[str]) -> UUID:
-        """Connect an account."""
+    def connect(self, crm: Client, account: str, purposes: list[str], provider: str = "gmail") -> UUID:
+        """Connect an account; its streams begin at once."""
         outcome = connect_account(
             self.opened.settings,
             crm,
             lambda _text: None,
-            provider="gmail",
+            provider=provider,
             purposes=purposes,
             policy_version="1",
             agreed_by="bench",
@@ -52,6 +53,11 @@ class Place:
             without_browser=True,
         )
         return UUID(outcome["connection_id"])
+
+    def first_sync(self, crm: Client, connection: UUID, stream: str) -> Job:
+        """Wait for the job that connecting made of a stream."""
+        jobs = crm.jobs(kind="sync_stream", connection_id=connection)
+        return self.wait(crm, min(job.job_id for job in jobs if job.args["stream"] == stream))
 
     def wait(self, crm: Client, job_id: int, timeout_s: float = 900) -> Job:
         """Wait for a job that must succeed."""
@@ -88,6 +94,8 @@ def place(*, workers: int = 1, threads: int = 4, quota_scale: float = QUOTA_SCAL
                 quota_scale=quota_scale,
                 google_client_id=simulator.facts["client_id"],
                 google_client_secret=SecretStr(simulator.facts["client_secret"]),
+                microsoft_client_id=simulator.facts["microsoft"]["client_id"],
+                microsoft_client_secret=SecretStr(simulator.facts["microsoft"]["client_secret"]),
                 redirect_uri=simulator.facts["redirect_uris"][0],
                 gmail_window_days=0,
             )

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, measured: Measured, **world: float) -> dict
             pid = there.workers[0].pid or 0
             before_mib = memory_mib(pid)
             connection = there.connect(crm, engine_account, [measured.purpose])
-            first = there.wait(crm, crm.sync(connection, stream)[0])
+            first = there.first_sync(crm, connection, stream)
             peak_mib = memory_mib(pid, "VmHWM")
             whole = there.wait(crm, crm.sync(connection, stream, full=True)[0])
             peak_again_mib = memory_mib(pid, "VmHWM")
