@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,15 @@ INSERT INTO crm_sync.deletion_hold_item
     SELECT %(w)s, hold_id, 'k' FROM crm_sync.deletion_hold WHERE workspace_id = %(w)s;
 INSERT INTO crm_sync.pass_seen
     SELECT %(w)s, %(c)s, 'contacts', part_key, 1, 'k' FROM crm_sync.part WHERE workspace_id = %(w)s;
+INSERT INTO crm_sync.measure (workspace_id, connection_id, stream, part_key, day, campaign_id, connector, account_id,
+    campaign_name, time_zone, currency, cost_micros, impressions, clicks, conversions, conversion_value)
+    SELECT %(w)s, %(c)s, 'contacts', part_key, '2026-11-01', 'campaign', 'scripted', 'account', 'name', 'UTC', 'THB', 1,
+           1, 1, 1, 1
+    FROM crm_sync.part WHERE workspace_id = %(w)s;
+INSERT INTO crm_sync.measured_account (workspace_id, connection_id, stream, part_key, connector, account_id,
+    account_name, time_zone, currency, first_day, last_day)
+    SELECT %(w)s, %(c)s, 'contacts', part_key, 'scripted', 'account', 'name', 'UTC', 'THB', '2026-11-01', '2026-11-01'
+    FROM crm_sync.part WHERE workspace_id = %(w)s;
 INSERT INTO crm_sync.receipt (workspace_id, connection_id, kind, body) VALUES (%(w)s, %(c)s, 'disconnect', '{}');
 INSERT INTO crm_sync.audit_head VALUES (%(w)s, 1, 'hash');
 INSERT INTO crm_sync.audit VALUES (%(w)s, 1, now(), 'a', 'b', 'c', '{}', 'p', 'h');
@@ -131,7 +140,33 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
     }  # fmt: skip
 
 
+DAY = date(2026, 11, 1)
 OTHERWISE: dict[str, dict[str, Any]] = {
+    "documents.unseen": {"after": b""},
+    "measures.held": {"first": DAY, "last": DAY},
+    "measures.save": {
+        "account": "account",
+        "time_zone": "UTC",
+        "currency": "THB",
+        "days": [DAY],
+        "campaigns": ["campaign"],
+        "names": ["name"],
+        "costs": [1],
+        "impressions": [1],
+        "clicks": [1],
+        "conversions": [1],
+        "values": [1],
+    },
+    "measures.delete": {"campaigns": ["campaign"], "days": [DAY]},
+    "measures.mark": {"campaigns": ["campaign"], "days": [DAY], "kept": True},
+    "measures.note_account": {
+        "account": "account",
+        "account_name": "name",
+        "time_zone": "UTC",
+        "currency": "THB",
+        "first": DAY,
+        "last": DAY,
+    },
     "documents.save": {"kinds": ["contact"], "sealed": [b"s"]},
     "documents.quarantine": {"reasons": ["bad_record"], "details": [""]},
     "feed.append": {"details": [Jsonb({})]},
