@@ -19,15 +19,23 @@ MOST, USUAL = 1000, 10
 _METADATA = "https://graph.microsoft.com/v1.0/$metadata#users('{}')/{}"
 
 
-def listed(call: Call, entries: Iterable[bytes], path: Sequence[str]) -> Reply:
-    """Return one page of a list whose entries are made only as far as they are wanted."""
+def listed(call: Call, entries: Iterable[bytes], path: Sequence[str], plain: dict[str, str] | None = None) -> Reply:
+    """Return one page of a list whose entries are made only as far as they are wanted.
+
+    `plain` are options without a dollar sign, which the next link repeats.
+    """
     size = call.number("$top", min(call.preferences.page_size or USUAL, MOST), MOST)
     skipped = call.number("$skip", 0, 1 << 31)
     page = list(islice(entries, skipped, skipped + size + 1))
     head: dict[str, Any] = {"@odata.context": context(call, path)}
     if len(page) > size:
         kept = {name.removeprefix("$"): value for name, value in call.query.items() if name != "$skip"}
-        head["@odata.nextLink"] = link(path, **kept, skip=str(skipped + size))
+        address = link(
+            path, **{name: value for name, value in kept.items() if name not in (plain or {})}, skip=str(skipped + size)
+        )
+        head["@odata.nextLink"] = address + "".join(
+            f"&{name}={quote(value, safe='')}" for name, value in (plain or {}).items()
+        )
     body = msgspec.json.encode(head)[:-1] + b',"value":[' + b",".join(page[:size]) + b"]}"
     return Reply(200, body)
 

@@ -1,0 +1,186 @@
+"""The calendar: windows of it, plain or by delta rounds, and single events.
+
+    /calendarView[/delta] · /events[/ID[/instances]] · /calendar[…] · /calendars[/ID[…]]
+
+Nothing is written here: events are changed through the control door.
+Source: the provider sheet, sections 3.1, 3.3 and 3.5.
+"""
+
+from typing import Any
+
+import msgspec
+
+from simulator.exchange import Reply
+from simulator.microsoft import scopes
+from simulator.microsoft.calendar_view import CalendarWindow, EventView, Window
+from simulator.microsoft.calls import Call
+from simulator.microsoft.delta import Round, Rounds
+from simulator.microsoft.errors import bad_request, malformed_id, no_such_segment, not_found
+from simulator.microsoft.event_edits import EventEdits, events_truth, occurrences_truth
+from simulator.microsoft.event_resource import PROPERTIES, check_zone
+from simulator.microsoft.ids import Ids
+from simulator.microsoft.listing import listed, single
+from simulator.microsoft.service import Parts, Service
+from simulator.microsoft.times import read_utc
+
+_WINDOW = ("startDateTime", "endDateTime")
+
+
+def event_service(parts: Parts) -> Service:
+    """Build the part."""
+    world = parts.simulator.world
+    ids = Ids(world.seed)
+    return Service(
+        name="calendar",
+        scopes=scopes.CALENDARS,
+        begins=frozenset({"calendarview", "events", "calendar", "calendars"}),
+        handle=Events(parts, ids).handle,
+        truth={
+            "events": lambda account: events_truth(account, ids),
+            "occurrences": lambda account: occurrences_truth(account, ids, world.epoch),
+        },
+        edits=EventEdits(world, ids).table,
+        counts=lambda account: {"events": account.calendar.alive},
+    )
+
+
+class Events:
+    """Serves the calendar of every account."""
+
+    def __init__(self, parts: Parts, ids: Ids) -> None:
+        self._ids = ids
+        self._switches = parts.access.switches
+        self._rounds = Rounds(parts.simulator.mint, parts.access.switches, parts.simulator.clock.now)
+
+    def handle(self, call: Call) -> Reply:
+        """Serve a call.
+
+        Raises: GraphError.
+        """
+        check_zone(call.preferences.time_zone)
+        view = EventView(call, self._ids, self._switches)
+        match self._in_calendar(call):
+            case ("calendar",):
+                return single(call, self._calendar_entry(call), ("calendars",))
+            case ("calendars",):
+                call.only("$top", "$skip", "$select")
+                return listed(call, iter([msgspec.json.encode(self._calendar_entry(call))]), ("calendars",))
+            case ("calendarview",):
+                return self._list(call, view, self._window(call), None)
+            case ("calendarview", "delta"):
+                return self._delta(call, view)
+            case ("events",):
+                return self._list(call, view, None, None)
+            case ("events", event_id):
+                return self._single(call, view, event_id)
+            case ("events", event_id, "instances"):
+                return self._list(call, view, self._window(call), event_id)
+            case _:
+                raise no_such_segment(call.path[-1])
+
+    def _in_calendar(self, call: Call) -> tuple[str, ...]:
+        """Return the path without the calendar that it names, of which there is one."""
+        if call.path[:1] == ("calendar",) and len(call.path) > 1:
+            return call.path[1:]
+        if call.path[:1] == ("calendars",) and len(call.path) > 1:
+            if self._ids.read("calendar", call.account, call.path[1]) is None:
+                raise malformed_id()
+            return call.path[2:] or ("calendar",)
+        return call.path
+
+    def _calendar_entry(self, call: Call) -> dict[str, Any]:
+        account = call.account
+        return {
+            "id": self._ids.of_folder("calendar", account, 1),
+            "name": account.calendar.title,
+            "color": "auto",
+            "isDefaultCalendar": True,
+            "changeKey": "AAAAAA==",
+            "canShare": True,
+            "canViewPrivateItems": True,
+            "canEdit": True,
+            "owner": {"name": account.display_name, "address": account.email},
+        }
+
+    def _window(self, call: Call) -> Window:
+        """Return the window in seconds since 1970.
+
+        Raises: GraphError 400 for one that is missing, cannot be read or ends before it begins.
+        """
+        found = []
+        for name in _WINDOW:
+            if name not in call.query:
+                raise bad_request(f"This request requires a time window: '{name}' is missing.", "ErrorInvalidParameter")
+            try:
+                found.append(int(read_utc(call.query[name])))
+            except ValueError:
+                raise bad_request(f"Invalid value of '{name}'.", "ErrorInvalidParameter") from None
+        if found[1] <= found[0]:
+            raise bad_request("The window ends before it begins.", "ErrorInvalidParameter")
+        return found[0], found[1]
+
+    def _delta(self, call: Call, view: EventView) -> Reply:
+        collection = CalendarWindow(name=f"events of {call.account.oid}", path=("calendarView",), view=view)
+        one = self._rounds.continued(call, collection.name)
+        if one is None:
+            self._rounds.fitting(call, *_WINDOW)
+            log = collection.log
+            one = Round(
+                of=collection.name, generation=log.generation, since=None, until=log.last, window=self._window(call)
+            )
+        return self._rounds.page(call, collection, one)
+
+    def _list(self, call: Call, view: EventView, window: Window | None, series_id: str | None) -> Reply:
+        call.only("$top", "$skip", "$select", "$orderby", *(_WINDOW if window else ()))
+        chosen = call.select(PROPERTIES, "event")
+        there = [one for one in view.calendar.from_number(0) if not one.deleted and one.series is None]
+        if series_id is not None:
+            there = [self._item(call, view, series_id)]
+        entries = [
+            entry
+            for item in there
+            for entry in ([view.entry(item)] if window is None else view.expanded(item, window, masters=False))
+        ]
+        if window is not None:
+            entries.sort(key=lambda entry: entry["start"]["dateTime"])
+        kept = (
+            {name: value for name, value in one.items() if chosen is None or name in chosen | {"id"} or "@" in name}
+            for one in entries
+        )
+        query = {name: call.query[name] for name in _WINDOW if name in call.query}
+        path = ("events",) if window is None else ("calendarView",)
+        return listed(call, (msgspec.json.encode(one) for one in kept), path, query)
+
+    def _single(self, call: Call, view: EventView, event_id: str) -> Reply:
+        call.only("$select", "$expand")
+        chosen = call.select(PROPERTIES, "event")
+        entry = self._entry(call, view, event_id)
+        kept = {
+            name: value for name, value in entry.items() if chosen is None or name in chosen | {"id"} or "@" in name
+        }
+        return single(call, kept, ("events",))
+
+    def _item(self, call: Call, view: EventView, event_id: str) -> Any:
+        meant = self._ids.read("event", call.account, event_id)
+        if meant is None:
+            raise malformed_id()
+        item = view.calendar.at(meant.number)
+        if item.deleted:
+            raise not_found()
+        return item
+
+    def _entry(self, call: Call, view: EventView, event_id: str) -> dict[str, Any]:
+        item = self._item(call, view, event_id)
+        meant = self._ids.read("event", call.account, event_id)
+        if meant is None or not meant.stamp:
+            return view.entry(item)
+        calendar = view.calendar
+        found = next((one for one in calendar.exceptions(item) if calendar.original(one).stamp == meant.stamp), None)
+        if found is not None and not found.deleted:
+            if found.cancelled:
+                raise not_found()
+            return view.entry(found)
+        stands = calendar.instance(f"{calendar.identity(item)}_{meant.stamp}")
+        if stands is None:
+            raise not_found()
+        return view.instance(item, stands[1], whole=True)
