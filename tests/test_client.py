@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -95,6 +96,25 @@ def test_a_request_commits_and_rolls_back_with_the_callers_transaction(
     assert crm.job(kept).state == "queued"
     with pytest.raises(NotFound):
         crm.job(lost)
+
+
+def test_more_threads_wait_for_jobs_than_there_are_connections(crm: Client, worker_db: Database) -> None:
+    jobs = [crm.enqueue("ping") for _ in range(24)]
+    ended: list[str] = []
+    waiting = [
+        threading.Thread(target=lambda job=job: ended.append(crm.wait(job, timedelta(seconds=60)).state))
+        for job in jobs
+    ]
+    for thread in waiting:
+        thread.start()
+    time.sleep(12)  # Longer than anybody may wait for a connection.
+    assert [thread for thread in waiting if not thread.is_alive()] == []
+    with worker_db.transaction(crm.workspace) as tx:
+        tx.execute("UPDATE crm_sync.job SET state = 'done' WHERE job_id = ANY(%s)", [jobs])
+        tx.execute("SELECT pg_notify('crm_sync_job', '')")
+    for thread in waiting:
+        thread.join(30)
+    assert ended == ["done"] * len(jobs)
 
 
 def test_an_idempotency_key_gives_the_first_job_also_to_many_at_once(crm: Client) -> None:

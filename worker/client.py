@@ -29,6 +29,7 @@ from worker.store import audit, connections_view, jobs_view, records_view
 from worker.store.connections_view import Connection, Hold, Receipt, Stream, Workspace
 from worker.store.database import Connection as Transaction
 from worker.store.database import Database, translated_errors
+from worker.store.job_news import JobNews
 from worker.store.jobs_view import Job
 from worker.store.queries import load
 from worker.store.records_view import News, SealedRecord
@@ -91,6 +92,7 @@ class Client:
         self.actor = actor
         self.reason = reason
         self._database = Database(url, name="crm-sync-client")
+        self._news = JobNews(self._database)
         self._keys_database = Database(keys_url, name="crm-sync-client-keys") if keys_url else self._database
         keyring = (
             records_keyring if isinstance(records_keyring, Keyring | None) else Keyring.load(records_keyring, "records")
@@ -296,22 +298,18 @@ class Client:
         """
         deadline_s = time.monotonic() + timeout.total_seconds()
         seen: Job | None = None
-        with self._database.session() as session:
-            # A worker rings when an interactive job ends; the poll covers the other lanes and poolers without LISTEN.
-            session.execute("LISTEN crm_sync_job")
-            try:
-                while True:
-                    job = self.job(job_id)
-                    if on_progress is not None and job != seen:
-                        on_progress(job)
-                    seen = job
-                    left_s = deadline_s - time.monotonic()
-                    if job.finished or left_s <= 0:
-                        break
-                    for _ in session.notifies(timeout=min(_POLL_S, left_s), stop_after=1):
-                        pass
-            finally:
-                session.execute("UNLISTEN *")
+        # A worker tells when an interactive job ends; the poll covers the other lanes and poolers without LISTEN.
+        with self._news.follow() as news:
+            while True:
+                heard = self._news.count
+                job = self.job(job_id)
+                if on_progress is not None and job != seen:
+                    on_progress(job)
+                seen = job
+                left_s = deadline_s - time.monotonic()
+                if job.finished or left_s <= 0:
+                    break
+                news.wait(heard, min(_POLL_S, left_s))
         return self.job(job_id, open_outcome=True) if open_outcome and job.finished else job
 
     def workspace_facts(self) -> Workspace:

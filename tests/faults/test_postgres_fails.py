@@ -16,6 +16,8 @@ from tests.postgres_proxy import PostgresProxy, ReplyLost
 from tests.sync.conftest import bench, keys  # noqa: F401 - fixtures
 from tests.sync.one_connection import OneConnection
 from tests.sync.scripted import World, world_of
+from worker.embedded import Servers
+from worker.embedded.faults import outage
 from worker.errors import CrmSyncError, Unavailable
 from worker.jobs import ledger
 from worker.jobs.ledger import Deadlines
@@ -196,6 +198,30 @@ def test_a_real_trouble_of_the_server_is_told_as_such(
 ) -> None:
     with pytest.raises(Unavailable), worker_db.transaction(workspace) as tx:
         write_late(tx, first)
+
+
+def test_who_waits_for_a_connection_gets_one_once_the_server_is_back(
+    servers: Servers, database_urls: dict[Role, str]
+) -> None:
+    found: list[object] = []
+
+    def ask() -> None:
+        try:
+            with database.session() as session:
+                found.append(session.execute("SELECT 1 AS one").fetchone())
+        except Unavailable as error:
+            found.append(error)
+
+    with Database(database_urls[Role.WORKER], timeout_s=20, name="patient") as database:
+        ask()
+        with outage(servers.folder, "postgres"):
+            threads = [threading.Thread(target=ask) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            time.sleep(1.5)
+        for thread in threads:
+            thread.join(60)
+    assert found == [{"one": 1}] * 5
 
 
 # What is too much for Postgres is too much each time: it spends attempts.

@@ -76,7 +76,8 @@ class Database:
             max_size=max_size,
             max_lifetime=1800,
             timeout=timeout_s,
-            reconnect_timeout=0,
+            # Whoever waits for a connection gets one as soon as the server is back: the pool goes on trying as long.
+            reconnect_timeout=timeout_s,
             open=False,
             name=name,
         )
