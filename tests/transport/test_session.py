@@ -140,12 +140,14 @@ def test_redirect_to_another_place_is_not_followed(redis_url, target) -> None:
         assert len(server.requests) == 1
 
 
-def test_redirect_on_one_host_is_followed_through_the_gate_and_not_for_ever(redis_url) -> None:
+def test_p10_redirect_on_one_host_is_followed_with_permits_of_its_own_through_the_gate_and_not_for_ever(
+    redis_url,
+) -> None:
     ports = Ports()
     with raw_server(reply(307, location="/v2/things"), reply()) as server:
         ask(server, redis_url, ports)
         assert server.requests[1].startswith(f"GET /{HOST}/v2/things ".encode())
-    assert ports.steps == [*ONE, "gate"]
+    assert ports.steps == [*ONE, "permits", "gate"]
     with raw_server(reply(302, location="/again")) as server:
         with pytest.raises(ProviderRefused):
             ask(server, redis_url)

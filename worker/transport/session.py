@@ -122,7 +122,7 @@ class ProviderSession:
 
         def attempt() -> Reply:
             return self._with_fresh_token(
-                lambda token: self._follow(method, url, params, headers, body, token, max_body, timeout_s),
+                lambda token: self._follow(method, url, params, headers, body, token, permits, max_body, timeout_s),
                 permits,
                 table,
             )
@@ -206,12 +206,15 @@ class ProviderSession:
         headers: Pairs,
         body: bytes,
         token: Secret,
+        permits: Sequence[Permit],
         max_body: int,
         timeout_s: float,
     ) -> Reply:
         ends_at = time.monotonic() + timeout_s
         sent_headers = dict(headers) | {"authorization": f"Bearer {token.reveal()}"}
-        for _ in range(_MOST_REDIRECTS + 1):
+        for redirects in range(_MOST_REDIRECTS + 1):
+            if redirects:
+                self._books.take(permits)  # The provider counts where it sends us as a request of its own.
             if token.reveal() in url or any(token.reveal() in text for _, text in params):
                 raise BadRequest("An address held the access token; it was not used.")
             self._gate.open()
