@@ -43,6 +43,8 @@ class GoogleAds:
         self._grants = grants
         self._world = AdsWorld(simulator.options, simulator.world, simulator.clock)
         self._access = AdsAccess(grants, simulator.quotas, self._world, simulator.options.project_number)
+        if simulator.options.page_limit:
+            self._access.switches.page_size = simulator.options.page_limit
         self._searches = Searches(self._world, simulator.mint, self._access.switches)
         self._errors = ScriptedErrors()
         self._controls = AdsControls(simulator.world, self._world, self._access, self._errors)

@@ -8,6 +8,7 @@ import calendar
 import re
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 
 Range = tuple[int, int]
 REACH_MONTHS = 37
@@ -25,6 +26,7 @@ def read_day(text: str) -> int | None:
         return None
 
 
+@cache
 def shown(day: int) -> str:
     """Return a day as the API writes it."""
     return date.fromordinal(day).isoformat()

@@ -7,8 +7,8 @@ other numbers as numbers; what is zero or empty is left out unless the switch sa
 Source: the provider sheet, section 8.4.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,11 +50,11 @@ def _share(part: int, whole: int) -> float:
 
 
 METRICS: dict[str, Callable[[Figures], int | float]] = {
-    "impressions": lambda sums: sums.impressions,
-    "clicks": lambda sums: sums.clicks,
-    "interactions": lambda sums: sums.interactions,
-    "cost_micros": lambda sums: sums.cost_micros,
-    "video_trueview_views": lambda sums: sums.video_views,
+    "impressions": attrgetter("impressions"),
+    "clicks": attrgetter("clicks"),
+    "interactions": attrgetter("interactions"),
+    "cost_micros": attrgetter("cost_micros"),
+    "video_trueview_views": attrgetter("video_views"),
     "conversions": lambda sums: sums.conversions / _MICROS,
     "conversions_value": lambda sums: sums.conversions_value / _MICROS,
     "all_conversions": lambda sums: sums.all_conversions / _MICROS,
@@ -86,18 +86,26 @@ def _of_subject(
         yield Row(subject, (), _NOTHING)
         return
     counted = [METRICS[field.own] for field in plan.metrics]
+    for key, found in _cut(plan, subject, world):
+        if plan.segments and counted and not any(metric(found) for metric in counted):
+            continue
+        row = Row(subject, key, found)
+        if not tests or all(test(get(row)) for get, test in tests):
+            yield row
+
+
+def _cut(plan: Plan, subject: Subject, world: AdsWorld) -> Iterable[tuple[Key, Figures]]:
+    """Return the sums of each combination of segments, or of everything where no segment is selected."""
+    days = _days(plan, subject, world)
     cut = [SEGMENTS[field.own] for field in plan.segments]
+    if subject.campaign is not None and [field.own for field in plan.segments] == ["date"]:
+        return (((dates.shown(day),), figures) for day, figures in days)
     sums: dict[Key, Figures] = {} if cut else {(): _NOTHING}
-    for day, figures in _days(plan, subject, world):
+    for day, figures in days:
         key = tuple([segment(day) for segment in cut])
         before = sums.get(key)
         sums[key] = figures if before is None else before.plus(figures)
-    for key, found in sums.items():
-        if cut and counted and not any(metric(found) for metric in counted):
-            continue
-        row = Row(subject, key, found)
-        if all(test(get(row)) for get, test in tests):
-            yield row
+    return sums.items()
 
 
 def _days(plan: Plan, subject: Subject, world: AdsWorld) -> Iterator[tuple[int, Figures]]:
@@ -131,36 +139,29 @@ def _ordered(plan: Plan, rows: list[Row]) -> list[Row]:
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A metric or segment in JSON: the text before its value, and how to write it."""
-
-    head: str
-    write: Callable[[Any], str]
-
-
 class Writer:
     """Writes the rows of one plan as JSON; what is the same for all rows of a subject is written once."""
 
     def __init__(self, plan: Plan, *, zeros: bool) -> None:
         self._plan = plan
         self._zeros = zeros
-        self._metrics = [(METRICS[field.own], _column(field)) for field in plan.metrics]
-        self._segments = [_column(field) for field in plan.segments]
-        self._heads: dict[int, str] = {}
+        self._metrics = [_written(field, METRICS[field.own], zeros=zeros) for field in plan.metrics]
+        self._segments = [_written(field, lambda value: value, zeros=True) for field in plan.segments]
+        self._heads: dict[int, bytes] = {}
+        self._tails: dict[Key, bytes] = {}
 
     def rows(self, rows: list[Row]) -> bytes:
         """Return the array of rows."""
-        return ("[" + ",".join([self._row(row) for row in rows]) + "]").encode()
+        return b"[" + b",".join([self._row(row) for row in rows]) + b"]"
 
     def summary(self, rows: list[Row]) -> bytes:
         """Return the row that adds all rows up."""
         sums = _NOTHING
         for row in rows:
             sums = sums.plus(row.sums)
-        return ("{" + self._measures(sums) + "}").encode()
+        return b"{" + self._measures(sums) + b"}"
 
-    def _row(self, row: Row) -> str:
+    def _row(self, row: Row) -> bytes:
         head = self._heads.get(id(row.subject))
         if head is None:
             head = self._heads[id(row.subject)] = self._attributes(row.subject)
@@ -168,16 +169,20 @@ class Writer:
         if self._metrics:
             parts.append(self._measures(row.sums))
         if self._segments:
-            written = [c.head + c.write(value) for c, value in zip(self._segments, row.key, strict=True)]
-            parts.append('"segments":{' + ",".join(written) + "}")
-        return "{" + ",".join(parts) + "}"
+            tail = self._tails.get(row.key)
+            if tail is None:
+                tail = self._tails[row.key] = self._cut(row.key)
+            parts.append(tail)
+        return b"{" + b",".join(parts) + b"}"
 
-    def _measures(self, sums: Figures) -> str:
-        values = [(column, metric(sums)) for metric, column in self._metrics]
-        written = [column.head + column.write(value) for column, value in values if value or self._zeros]
-        return '"metrics":{' + ",".join(written) + "}"
+    def _cut(self, key: Key) -> bytes:
+        written = [write(value) for write, value in zip(self._segments, key, strict=True)]
+        return ('"segments":{' + ",".join(written) + "}").encode()
 
-    def _attributes(self, subject: Subject) -> str:
+    def _measures(self, sums: Figures) -> bytes:
+        return ('"metrics":{' + ",".join([text for write in self._metrics if (text := write(sums))]) + "}").encode()
+
+    def _attributes(self, subject: Subject) -> bytes:
         """Return the messages of a subject; each has its resource name, asked for or not, unless that is forbidden."""
         messages: dict[str, dict[str, Any]] = {}
         if not self._plan.omit_unselected_names:
@@ -189,9 +194,17 @@ class Writer:
             message = messages.setdefault(camel(field.resource), {})
             if value or (self._zeros and value is not None):
                 message[field.json_name] = str(value) if field.type == "int64" else value
-        return msgspec.json.encode(messages).decode()[1:-1]
+        return msgspec.json.encode(messages)[1:-1]
 
 
-def _column(field: Field) -> _Column:
-    quoted = field.type not in ("double", "int32")
-    return _Column(f'"{field.json_name}":', (lambda value: f'"{value}"') if quoted else repr)
+def _written(field: Field, get: Callable[[Any], Any], *, zeros: bool) -> Callable[[Any], str]:
+    """Return what writes a field with its name, or nothing where it is zero and zeros are left out."""
+    head, end = f'"{field.json_name}":', ""
+    if field.type not in ("double", "int32"):
+        head, end = head + '"', '"'
+
+    def write(source: Any) -> str:
+        value = get(source)
+        return f"{head}{value}{end}" if value or zeros else ""
+
+    return write
