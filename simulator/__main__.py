@@ -20,7 +20,7 @@ from simulator.third_parties import third_party_families
 def families(simulator: Simulator) -> list[Family]:
     """Return the providers that are played."""
     google = Google(simulator)
-    ads = GoogleAds(simulator, google.grants)
+    ads = GoogleAds(simulator, google)
     return [google, ads, Microsoft(simulator), *third_party_families(simulator)]
 
 
@@ -37,6 +37,7 @@ def main() -> None:
         accounts=arguments.accounts,
         ad_accounts=arguments.ad_accounts,
         ad_campaigns=arguments.ad_campaigns,
+        ad_days=arguments.ad_days,
         quota_scale=arguments.quota_scale,
         page_limit=arguments.page_limit,
         epoch=arguments.epoch,
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=defaults.events, help="events in each primary calendar")
     parser.add_argument("--accounts", type=int, default=defaults.accounts)
     parser.add_argument("--ad-accounts", type=int, default=defaults.ad_accounts, help="under the manager `bulk`")
+    parser.add_argument("--ad-days", type=int, default=0, help="how far back campaigns go at most; 0: years")
     parser.add_argument("--ad-campaigns", type=int, default=defaults.ad_campaigns, help="of each advertising account")
     parser.add_argument("--quota-scale", type=float, default=defaults.quota_scale, help="1.0 is the provider's own")
     parser.add_argument("--page-limit", type=int, default=0, help="the most items of any page; 0: the provider's own")

@@ -17,6 +17,7 @@ class Options:
     accounts: int = 4
     ad_accounts: int = 0
     ad_campaigns: int = 12
+    ad_days: int = 0
     quota_scale: float = 1.0
     page_limit: int = 0
     epoch: float | None = None

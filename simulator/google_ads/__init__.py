@@ -9,25 +9,28 @@ Source: the provider sheet, sections 1, 3 and 8.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from simulator.app import ControlHandler, Simulator
 from simulator.distort import original
 from simulator.exchange import Reply, Request, json_reply
+from simulator.google import Google
 from simulator.google.access import bearer_text
-from simulator.google.errors import GoogleError
-from simulator.google.grants import Grants
+from simulator.google.errors import GoogleError, scope_missing
 from simulator.google.partial import select
 from simulator.google_ads.access import HOST, LIMITS, AdsAccess
 from simulator.google_ads.ads_world import AdsWorld
 from simulator.google_ads.attributes import customer_name
 from simulator.google_ads.bodies import check_parameters, read_search, read_stream
 from simulator.google_ads.controls import AdsControls
+from simulator.google_ads.edits import AdsEdits
 from simulator.google_ads.failures import AdsFailure, failure, scripted
+from simulator.google_ads.rehearsal import AdsRehearsal
 from simulator.google_ads.scripted import ScriptedError, ScriptedErrors
 from simulator.google_ads.searches import Searches
+from simulator.rehearsal import Rehearsal
 
 LIVE = ("v23", "v24", "v25", "v26")
 _VERSION = re.compile(r"v([1-9][0-9]?)")
@@ -38,16 +41,18 @@ class GoogleAds:
 
     hosts = frozenset({HOST})
 
-    def __init__(self, simulator: Simulator, grants: Grants) -> None:
+    def __init__(self, simulator: Simulator, google: Google) -> None:
         simulator.quotas.declare(*LIMITS)
-        self._grants = grants
+        self._grants = google.grants
         self._world = AdsWorld(simulator.options, simulator.world, simulator.clock)
-        self._access = AdsAccess(grants, simulator.quotas, self._world, simulator.options.project_number)
+        self._access = AdsAccess(self._grants, simulator.quotas, self._world, simulator.options.project_number)
         if simulator.options.page_limit:
             self._access.switches.page_size = simulator.options.page_limit
         self._searches = Searches(self._world, simulator.mint, self._access.switches)
         self._errors = ScriptedErrors()
-        self._controls = AdsControls(simulator.world, self._world, self._access, self._errors)
+        edits = AdsEdits(simulator.world, self._world)
+        self._controls = AdsControls(simulator.world, self._world, self._access, self._errors, edits)
+        self._rehearsal = AdsRehearsal(simulator.options, simulator.world, self._world, edits, google.controls())
         self._calls = 0
 
     def identify(self, request: Request) -> None:
@@ -66,14 +71,13 @@ class GoogleAds:
         except AdsFailure as error:
             return error.reply(_spoken(request), request_id, stream=_streams(request))
         except GoogleError as error:
-            plain = error.reply("modern")
-            if not _streams(request):
-                return plain
-            return Reply(plain.status, b"[" + plain.body + b"]", plain.content_type, plain.headers)
+            return _plain(error, request)
         return Reply(reply.status, reply.body, reply.content_type, (*reply.headers, ("request-id", request_id)))
 
     def error(self, request: Request, status: int, reason: str | None) -> Reply:
         """Return a failure for a fault script."""
+        if reason == "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
+            return _plain(scope_missing(HOST), request)
         return scripted(status, reason).reply(_spoken(request), "scripted", stream=_streams(request))
 
     def counters(self) -> Mapping[str, int]:
@@ -83,6 +87,10 @@ class GoogleAds:
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return the controls of the advertising world."""
         return self._controls.table
+
+    def rehearsals(self) -> Iterable[Rehearsal]:
+        """Return how the connector for Google Ads may be tried."""
+        return [self._rehearsal.rehearsal()]
 
     def _serve(self, request: Request, request_id: str) -> Reply:
         version = self._version(request)
@@ -157,6 +165,14 @@ def _note(request: Request, customer: str, query: str) -> None:
     """Show account and query in the log of requests; neither is a secret."""
     login = request.headers.get("login-customer-id", "")
     request.notes.form = {"customer": customer, "login_customer_id": login, "query": query}
+
+
+def _plain(error: GoogleError, request: Request) -> Reply:
+    """Return an error of Google's front end, which knows no GoogleAdsFailure; a stream has it in an array too."""
+    reply = error.reply("modern")
+    if not _streams(request):
+        return reply
+    return Reply(reply.status, b"[" + reply.body + b"]", reply.content_type, reply.headers)
 
 
 def _spoken(request: Request) -> str:

@@ -25,12 +25,14 @@ from simulator.world import World
 class AdsControls:
     """The controls by name; each takes method, query and body and returns plain data."""
 
-    def __init__(self, people: World, world: AdsWorld, access: AdsAccess, errors: ScriptedErrors) -> None:
+    def __init__(
+        self, people: World, world: AdsWorld, access: AdsAccess, errors: ScriptedErrors, edits: AdsEdits
+    ) -> None:
         self._people = people
         self._world = world
         self._access = access
         self._errors = errors
-        self._edits = AdsEdits(people, world)
+        self._edits = edits
         self.table: dict[str, ControlHandler] = {
             "google_ads": self._overview,
             "google_ads/truth": self._truth,

@@ -36,7 +36,7 @@ class Customer:
     """One account; `key` is its name in tests. Campaigns come to life when they are first asked for.
 
     `clients` are the accounts that it manages, with whether the link is hidden; `closed_to` are the subjects of Google
-    accounts that may not see it, whatever they manage.
+    accounts that may not see it, whatever they manage. Campaigns began at most `reach` days before `made_on`, 0: years.
     """
 
     key: str
@@ -50,6 +50,7 @@ class Customer:
     seed: int
     size: int
     made_on: int
+    reach: int = 0
     clients: dict[int, bool] = field(default_factory=dict)
     closed_to: set[str] = field(default_factory=set)
     _campaigns: list[Campaign] | None = None
@@ -59,7 +60,7 @@ class Customer:
         """The campaigns, removed ones too."""
         if self._campaigns is None:
             count = 0 if self.manager else self.size
-            self._campaigns = make_campaigns(self.seed, self.number, count, self.currency, self.made_on)
+            self._campaigns = make_campaigns(self.seed, self.number, count, self.currency, self.made_on, self.reach)
         return self._campaigns
 
     def campaign(self, number: int) -> Campaign:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.google_ads.fields import Field
-from simulator.google_ads.gaql import Condition, QueryRefused, Value
+from simulator.google_ads.gaql import Condition, Value
+from simulator.google_ads.gaql_words import QueryRefused
 
 Test = Callable[[Any], bool]
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

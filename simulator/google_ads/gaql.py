@@ -13,16 +13,11 @@ Source: https://developers.google.com/google-ads/api/docs/query/grammar, read 20
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal
+
+from simulator.google_ads.gaql_words import END, QueryRefused, Token, tokens_of
 
 Kind = Literal["word", "number", "text"]
-_TOKEN = re.compile(
-    r"(?P<space>[ \t\r\n\f]+)"
-    r"|(?P<text>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")"
-    r"|(?P<number>-?[0-9]+(?:\.[0-9]+)?(?![A-Za-z0-9_.-]))"
-    r"|(?P<word>[A-Za-z_][A-Za-z0-9_.]*)|(?P<sign><=|>=|!=|[=<>(),])",
-)
-_ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t", "r": "\r"}
 _CLAUSES = frozenset({"SELECT", "FROM", "WHERE", "ORDER", "LIMIT", "PARAMETERS"})
 _SIGNS = frozenset({"=", "!=", "<", ">", "<=", ">="})
 _RESOURCE = re.compile(r"[a-z][a-z0-9_]*")
@@ -30,15 +25,6 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _PARAMETERS = frozenset({"include_drafts", "omit_unselected_resource_names"})
 _MOST_VALUES = 20_000
 _MOST_DIGITS = 19
-
-
-class QueryRefused(Exception):
-    """The query cannot be carried out; `code` is a value of the error enumeration `category`."""
-
-    def __init__(self, code: str, message: str, category: str = "queryError") -> None:
-        super().__init__(message)
-        self.code = code
-        self.category = category
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,71 +64,16 @@ class Query:
     parameters: tuple[tuple[str, bool], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-
-    @property
-    def keyword(self) -> str:
-        return self.text.upper() if self.kind == "word" else ""
-
-    @property
-    def shown(self) -> str:
-        return self.text or "the end of the query"
-
-
-_END = _Token("end", "")
-
-
 def parse(text: str) -> Query:
     """Read a query.
 
     Raises: QueryRefused.
     """
-    return _Parser(_tokens(text)).query()
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            _refuse_symbol(text, at)
-        kind = str(match.lastgroup)
-        if kind == "text":
-            tokens.append(_Token(kind, _unescaped(match.group()[1:-1])))
-        elif kind != "space":
-            tokens.append(_Token(kind, match.group()))
-        at = match.end()
-    return tokens
-
-
-def _refuse_symbol(text: str, at: int) -> NoReturn:
-    found = text[at]
-    if found in "'\"":
-        newline = "\n" in text[at:] and found in text[text.index("\n", at) :]
-        code = "PROHIBITED_NEWLINE_IN_STRING" if newline else "STRING_NOT_TERMINATED"
-        raise QueryRefused(code, "A string is not terminated on its line.")
-    if not found.isascii():
-        raise QueryRefused("BAD_SYMBOL", f"Error in query: unexpected symbol {found}.")
-    if found.isdigit() or found == "-":
-        raise QueryRefused("BAD_NUMBER", f"Error in query: bad number near {text[at : at + 12]}.")
-    raise QueryRefused("UNEXPECTED_INPUT", f"Error in query: unexpected input {found}.")
-
-
-def _unescaped(text: str) -> str:
-    parts = re.split(r"\\(.)", text, flags=re.DOTALL)
-    for at in range(1, len(parts), 2):
-        if parts[at] not in _ESCAPES:
-            raise QueryRefused("BAD_ESCAPE_SEQUENCE", f"Error in query: bad escape \\{parts[at]}.")
-        parts[at] = _ESCAPES[parts[at]]
-    return "".join(parts)
+    return _Parser(tokens_of(text)).query()
 
 
 class _Parser:
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._at = 0
 
@@ -166,17 +97,17 @@ class _Parser:
                 orderings.append(self._ordering())
         limit = self._limit() if self._took("LIMIT") else None
         parameters = self._parameters() if self._took("PARAMETERS") else ()
-        if self._now is not _END:
+        if self._now is not END:
             raise QueryRefused("UNEXPECTED_INPUT", f"Error in query: unexpected input {self._now.shown}.")
         return Query(tuple(fields), resource, tuple(conditions), tuple(orderings), limit, parameters)
 
     @property
-    def _now(self) -> _Token:
-        return self._tokens[self._at] if self._at < len(self._tokens) else _END
+    def _now(self) -> Token:
+        return self._tokens[self._at] if self._at < len(self._tokens) else END
 
-    def _next(self) -> _Token:
+    def _next(self) -> Token:
         token = self._now
-        if token is _END:
+        if token is END:
             raise QueryRefused("UNEXPECTED_END_OF_QUERY", "Error in query: unexpected end of query.")
         self._at += 1
         return token
@@ -267,11 +198,11 @@ class _Parser:
         return tuple(values)
 
     def _pair(self) -> tuple[Value, Value]:
-        if self._now is _END or self._now.keyword in _CLAUSES or self._now.keyword == "AND":
+        if self._now is END or self._now.keyword in _CLAUSES or self._now.keyword == "AND":
             raise QueryRefused("EXPECTED_VALUE_WITH_BETWEEN_OPERATOR", "BETWEEN takes two values.")
         first = self._value()
         self._expect("AND", "EXPECTED_AND")
-        if self._now is _END or self._now.keyword in _CLAUSES:
+        if self._now is END or self._now.keyword in _CLAUSES:
             raise QueryRefused("EXPECTED_VALUE_WITH_BETWEEN_OPERATOR", "BETWEEN takes two values.")
         second = self._value()
         if first.kind != second.kind:

@@ -11,7 +11,8 @@ from typing import Literal
 from simulator.google_ads import dates
 from simulator.google_ads.fields import CORE_SEGMENTS, FIELDS, FINE_SEGMENTS, MEASURED, TOGETHER, Field
 from simulator.google_ads.filters import Test, test_for
-from simulator.google_ads.gaql import Condition, Query, QueryRefused, Value
+from simulator.google_ads.gaql import Condition, Query, Value
+from simulator.google_ads.gaql_words import QueryRefused
 
 OldDays = Literal["refused", "left_out"]
 _OPEN = (1, dates.read_day("2100-01-01") or 1)

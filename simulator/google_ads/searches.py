@@ -19,7 +19,8 @@ from simulator.google_ads.bodies import SearchBody, StreamBody
 from simulator.google_ads.customers import Customer
 from simulator.google_ads.failures import AdsFailure, failure
 from simulator.google_ads.fields import FIELDS, camel
-from simulator.google_ads.gaql import QueryRefused, parse
+from simulator.google_ads.gaql import parse
+from simulator.google_ads.gaql_words import QueryRefused
 from simulator.google_ads.plan import Plan, make_plan
 from simulator.google_ads.rows import Row, Writer, rows_of
 from simulator.google_ads.switches import Switches

@@ -9,7 +9,8 @@
                 direct: shop (USD), cancelled-root
     account 2   second          account 3   solo (THB), lab (a test manager) ── lab-1          account 4   nothing
 
-Every further Google account reaches nothing either. `bulk` has as many accounts as `--ad-accounts` says.
+Every further Google account reaches nothing either. `bulk` has as many accounts as `--ad-accounts` says. With
+`--page-limit` the world is small: few campaigns that began lately, so that a connector can be tried in all its faults.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from simulator.world import World
 from simulator.world.dice import Dice
 
 _FIRST_NUMBER = 1_000_000_000
+_SMALL_CAMPAIGNS = 3
+_SMALL_DAYS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,14 @@ def seeded(options: Options, world: World) -> Customers:
     customers = Customers()
     by_key: dict[str, Customer] = {}
     day = int(world.epoch // 86_400) + 719_163
+    small = options.page_limit > 0
+    size = min(options.ad_campaigns, _SMALL_CAMPAIGNS) if small else options.ad_campaigns
+    reach = options.ad_days or (_SMALL_DAYS if small else 0)
     for at, plan in enumerate((*_PLANS, *_bulk(options.ad_accounts))):
         number = _FIRST_NUMBER + at * 900_001 + Dice(options.seed, 16, at).below(900_000)
         customer = Customer(
             plan.key, number, plan.name, plan.currency, plan.zone, plan.manager, plan.status, plan.test,
-            options.seed, options.ad_campaigns, day,
+            options.seed, size, day, reach,
         )  # fmt: skip
         by_key[plan.key] = customers.add(customer)
         for manager in plan.under:

@@ -65,9 +65,12 @@ class Campaign:
         return [(day, of_day) for day, of_day in found if of_day is not None]
 
 
-def make_campaigns(seed: int, owner: int, count: int, currency: str, today: int) -> list[Campaign]:
-    """Return an account's campaigns as they stand on a day."""
-    return [make_campaign(seed, owner, at, currency, today) for at in range(count)]
+def make_campaigns(seed: int, owner: int, count: int, currency: str, today: int, reach: int = 0) -> list[Campaign]:
+    """Return an account's campaigns as they stand on a day; with a reach none began more than so many days before."""
+    campaigns = [make_campaign(seed, owner, at, currency, today) for at in range(count)]
+    for campaign in campaigns:
+        campaign.first_day = max(campaign.first_day, today - reach if reach else 1)
+    return campaigns
 
 
 def make_campaign(seed: int, owner: int, at: int, currency: str, today: int) -> Campaign:

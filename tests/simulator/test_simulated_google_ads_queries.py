@@ -13,7 +13,8 @@ from simulator.google_ads import LIVE
 from simulator.google_ads.dates import during, months_before, read_day, shown
 from simulator.google_ads.failures import CATALOGUE
 from simulator.google_ads.fields import FIELDS, Field
-from simulator.google_ads.gaql import Condition, Ordering, Query, QueryRefused, Value, parse
+from simulator.google_ads.gaql import Condition, Ordering, Query, Value, parse
+from simulator.google_ads.gaql_words import QueryRefused
 from simulator.google_ads.plan import make_plan
 from simulator.google_ads.rows import METRICS, SEGMENTS
 from tests.simulator.ads_calls import AdsCaller
