@@ -9,10 +9,12 @@ Provider families plug in through `Family`; this module knows none of them.
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import msgspec
+
 from simulator import distort
 from simulator.clock import Clock
 from simulator.exchange import Reply, Request, json_reply, split_target
-from simulator.faults import Action, Faults
+from simulator.faults import Action, Faults, Paging
 from simulator.journal import Entry, Journal, shown_query
 from simulator.opaque import Mint
 from simulator.options import Options
@@ -49,6 +51,13 @@ class Sharing(Protocol):
 
     def concerns(self, query: dict[str, str], given: dict[str, Any]) -> bool:
         """Say whether such a control is asked for something of this family's own."""
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """A family whose lists are not paged as Google's are."""
+
+    paging: Paging
 
 
 @runtime_checkable
@@ -97,8 +106,7 @@ class Simulator:
         if family is not None:
             family.identify(request)
         entry = self.journal.open(request)
-        rule = self.faults.pick(request)
-        return entry, rule.action if rule else Action()
+        return entry, self._action(request)
 
     def serve(self, request: Request, entry: Entry, action: Action) -> Reply:
         """Carry a request out, or not, and return its reply as the action wants it."""
@@ -116,8 +124,7 @@ class Simulator:
         request = Request(method, outer.host, path, distort.unwrap(query), headers, body, inner=True)
         family = self._by_host[outer.host]
         family.identify(request)
-        rule = self.faults.pick(request)
-        action = rule.action if rule else Action()
+        action = self._action(request)
         if action.prevents:
             reply = distort.substitute(action, request, self._own_error(request, action))
         else:
@@ -127,6 +134,15 @@ class Simulator:
              "quota_units": request.notes.quota_units, "account": request.notes.account, "fault": request.notes.fault}
         )  # fmt: skip
         return reply
+
+    def _action(self, request: Request) -> Action:
+        """Return what the script wants to happen to a request, lists paged as its family pages them."""
+        rule = self.faults.pick(request)
+        action = rule.action if rule else Action()
+        family: object = self._by_host.get(request.host)
+        if action.paging is None and isinstance(family, Paged):
+            return msgspec.structs.replace(action, paging=family.paging)
+        return action
 
     def _own_error(self, request: Request, action: Action) -> Reply:
         family = self.family_of(request.host)

@@ -11,11 +11,12 @@ import struct
 import zlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from simulator.exchange import JSON_TYPE, Reply, Request, json_reply
-from simulator.faults import Action
+from simulator.faults import Action, Paging
 
 AGAIN = "again~"
 _MEGABYTE = 1 << 20
@@ -32,8 +33,10 @@ def substitute(action: Action, request: Request, default: Reply) -> Reply:
     if action.gzip_bomb is not None:
         return Reply(200, bomb(action.gzip_bomb), headers=(*extra, ("content-encoding", "gzip")))
     if action.empty_page_with_token:
-        paging = action.paging
-        return json_reply({paging.token: again(sent_page_token(request, paging.parameter))}, headers=extra)
+        paging = action.paging or Paging()
+        page: dict[str, Any] = {} if paging.items is None else {paging.items: []}
+        token = again(sent_page_token(request, paging.parameter))
+        return json_reply(page | {paging.token: _next(request, paging, token)}, headers=extra)
     reply = default if action.body is None else _literal(action.body, default)
     return Reply(action.status or 200, reply.body, reply.content_type, (*reply.headers, *extra))
 
@@ -73,6 +76,14 @@ def sent_page_token(request: Request, parameter: str = "pageToken") -> str | Non
     except msgspec.DecodeError:
         return None
     return sent if isinstance(sent, str) and sent else None
+
+
+def _next(request: Request, paging: Paging, token: str) -> str:
+    """Return what a page says of the next one: its token, or its address."""
+    if not paging.link:
+        return token
+    query = [(name, value) for name, value in request.query if name != paging.parameter]
+    return f"https://{request.host}{request.path}?{urlencode([*query, (paging.parameter, token)])}"
 
 
 def unwrap(query: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -121,17 +132,17 @@ def _bend_page(action: Action, request: Request, reply: Reply) -> Reply:
         return reply
     for one in pages:
         _bend_items(action, one)
-    paging = action.paging
+    paging = action.paging or Paging()
     sent = sent_page_token(request, paging.parameter)
     if action.repeat_page_token and sent is not None and isinstance(page, dict):
         for ending in paging.ends:
             page.pop(ending, None)
-        page[paging.token] = sent
+        page[paging.token] = _next(request, paging, sent)
     return Reply(reply.status, msgspec.json.encode(page), reply.content_type, reply.headers)
 
 
 def _bend_items(action: Action, page: dict[str, Any]) -> None:
-    name = action.paging.items or items_of(page)
+    name = (action.paging or Paging()).items or items_of(page)
     if name is not None and isinstance(page.get(name), list):
         items = page[name]
         if action.spoil_item and items:

@@ -33,19 +33,20 @@ class Paging(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """How a provider's lists are paged, so that a page can be bent.
 
     `token` is the field of a page that names the next one, `parameter` where a request puts it, `ends` the fields that
-    only a last page has, `items` the list of a page (None: the first one).
+    only a last page has, `items` the list of a page (None: the first one). With `link` that field has a whole address.
     """
 
     token: str = "nextPageToken"  # noqa: S105  The name of a field.
     parameter: str = "pageToken"
     ends: tuple[str, ...] = ("nextSyncToken",)
     items: str | None = None
+    link: bool = False
 
 
 class Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What happens to a request; several may be joined (`delay_s` with `status`).
 
-    `paging` says how the lists are paged that are to be bent; Google's way unless said.
+    `paging` says how the lists are paged that are to be bent; unless said as the provider's family has it.
     """
 
     delay_s: float = 0.0
@@ -66,7 +67,7 @@ class Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     spoil_item: dict[str, Any] = {}
     unknown_fields: bool = False
     reorder: bool = False
-    paging: Paging = msgspec.field(default_factory=Paging)
+    paging: Paging | None = None
     lost_reply: bool = False
     half_body: bool = False
     drip: float | None = None

@@ -18,7 +18,7 @@ _SECRET = frozenset(
      "key", "state", "code_challenge"}
 )  # fmt: skip
 _KEPT = 100_000
-_CURSORS = frozenset({"pageToken", "syncToken"})
+_CURSORS = frozenset({"pageToken", "syncToken", "$skiptoken", "$deltatoken"})
 
 
 @dataclass(slots=True)

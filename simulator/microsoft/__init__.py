@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from simulator.app import ControlHandler, Simulator
 from simulator.exchange import Reply, Request
+from simulator.faults import Paging
 from simulator.microsoft.access import LIMITS, Access, bearer_text
 from simulator.microsoft.calls import GRAPH_HOST
 from simulator.microsoft.consent import ConsentPage
@@ -24,6 +25,13 @@ class Microsoft:
     """All hosts of Microsoft."""
 
     hosts = frozenset({LOGIN_HOST, GRAPH_HOST})
+    paging = Paging(
+        token="@odata.nextLink",  # noqa: S106  The name of a field.
+        parameter="$skiptoken",
+        ends=("@odata.deltaLink",),
+        items="value",
+        link=True,
+    )
 
     def __init__(self, simulator: Simulator) -> None:
         options = simulator.options
@@ -32,6 +40,7 @@ class Microsoft:
         self._world = simulator.world
         self._grants = Grants(simulator.clock)
         self._access = Access(self._grants, simulator.quotas)
+        self._access.switches.short_pages = options.page_limit
         page = ConsentPage(options, simulator.world, self._grants, simulator.clock)
         self._oauth = OAuth(options, simulator.world, self._grants, page)
         self._graph = Graph(simulator, self._access)

@@ -66,7 +66,8 @@ class ItemsOfFolder:
         immutable = call.preferences.immutable_ids
         for at, (number, turn) in self._changes(one):
             item = self.cabinet.items[number]
-            if item.deleted or item.folder != self.folder.key or item.turn != turn:
+            gone = item.deleted or item.folder != self.folder.key or item.turn != turn
+            if gone or item.misreported == at:
                 item_id = self.ids.of_item(self.kind, call.account, number, turn, immutable=immutable)
                 if one.change_type in (None, "deleted"):
                     yield (at, 0), removal(item_id, self.kind)

@@ -39,6 +39,7 @@ class MailEdits:
             "trash_message": lambda account, given: self._move(account, given, "deleteditems"),
             "delete_message": self._delete,
             "delete_all_messages": self._delete_all,
+            "misreport_message": self._misreport,
             "touch_messages": self._touch,
             "corrupt_message": self._corrupt,
             "add_mail_folder": self._add_folder,
@@ -87,6 +88,13 @@ class MailEdits:
         chosen = self._chosen(account, given)
         for item in chosen:
             account.mail.cabinet.delete(item, self._now())
+        return self._named(account, chosen)
+
+    def _misreport(self, account: OfficeAccount, given: dict[str, Any]) -> dict[str, Any]:
+        """Let the next round tell messages as removed, though they are where they were."""
+        chosen = self._chosen(account, given)
+        for item in chosen:
+            account.mail.cabinet.misreport(item, self._now())
         return self._named(account, chosen)
 
     def _delete_all(self, account: OfficeAccount, _given: dict[str, Any]) -> dict[str, Any]:

@@ -32,9 +32,13 @@ class Folder:
 
 
 class Item:
-    """One thing in a folder. `visits` has, for each turn, the folder and the place in its log at which it came in."""
+    """One thing in a folder.
 
-    __slots__ = ("created_at", "deleted", "edits", "folder", "number", "updated_at", "version", "visits")
+    `visits` has, for each turn, the folder and the place in its log at which it came in; `misreported` is the place at
+    which its folder's log says that it went, though it did not.
+    """
+
+    __slots__ = ("created_at", "deleted", "edits", "folder", "misreported", "number", "updated_at", "version", "visits")
 
     def __init__(self, number: int, folder: int, created_at: float) -> None:
         self.number = number
@@ -43,6 +47,7 @@ class Item:
         self.updated_at = created_at
         self.version = 1
         self.deleted = False
+        self.misreported = 0
         self.visits: list[tuple[int, int]] = [(folder, 0)]
         self.edits: list[tuple[int, frozenset[str]]] = []
 
@@ -202,6 +207,10 @@ class Cabinet:
         folder.members.remove(item.number)
         folder.log.record((item.number, item.turn), now)
         self.tree.record(folder.key)
+
+    def misreport(self, item: Item, now: float) -> None:
+        """Let the folder's log say that a thing went, though it is there."""
+        item.misreported = self.folders[item.folder].log.record((item.number, item.turn), now)
 
     def members(self, folder: Folder, from_number: int = 0) -> Iterator[Item]:
         """Go through what is in a folder now, from a number on; what is moved meanwhile may be met or not."""
