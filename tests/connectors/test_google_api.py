@@ -1,6 +1,7 @@
 """Google's codes, each to one error of ours: providers/google.md §1.8, §3, §4.4, §5.2, §5.4, §6.2 and §6.4."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -92,3 +93,11 @@ def test_page_tokens_that_repeat_are_noticed():
     assert (tokens.next("a"), tokens.next(""), tokens.next("")) == ("a", "", "")
     with pytest.raises(Transient):
         tokens.next("a")
+
+
+def test_p10_a_days_quota_that_is_used_up_is_not_asked_for_every_few_seconds() -> None:
+    body = b'{"error": {"errors": [{"domain": "usageLimits", "reason": "dailyLimitExceeded"}]}}'
+    error = google_api.classify(Reply(403, {}, body))
+    assert isinstance(error, Throttled)
+    assert error.until is not None
+    assert error.until - datetime.now(UTC) > timedelta(minutes=50)

@@ -139,6 +139,25 @@ def test_p11_workspace_gets_its_part_while_others_wait(redis_url) -> None:
     assert served["modest"] >= 0.4 * (served["modest"] + served["greedy"])
 
 
+def test_p10_a_refusal_that_names_no_time_is_waited_for_longer_each_time_in_a_row(redis_url) -> None:
+    clock = Clock()
+    book = books(redis_url, clock)
+    permits = [Permit(USER, "u", 1)]
+    waited = []
+    for _ in range(6):
+        wait = book.refused(permits)
+        assert book.refused(permits) == wait, "requests that were under way count as one"
+        assert not took(book, *permits)
+        waited.append(wait.total_seconds())
+        clock.ms += round(wait.total_seconds() * 1000) + 1
+        assert took(book, *permits)
+    assert waited == [5, 10, 20, 40, 60, 60]
+    clock.ms += 2 * MINUTE_MS
+    assert book.refused(permits) == timedelta(seconds=5), "after a while in peace it begins anew"
+    assert book.refused([Permit(USER, "other", 1)]) == timedelta(seconds=5)
+    assert book.refused([]) == timedelta(seconds=5)
+
+
 def test_learned_refusal_closes_the_narrowest_bucket_only(redis_url) -> None:
     clock = Clock()
     book = books(redis_url, clock)

@@ -8,7 +8,7 @@ Source: providers/google.md §1 to §6 (read 2026-11), with Google's own pages n
 
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -32,6 +32,8 @@ from worker.transport.replies import Reply
 
 T = TypeVar("T")
 _MINUTE: Final = timedelta(minutes=1)
+_DAILY_WAIT: Final = timedelta(hours=1)
+"""A day's quota frees at an hour that Google does not name in its answer; asked for hourly, it is found soon enough."""
 
 # https://accounts.google.com/.well-known/openid-configuration; google.md §1.1 to §1.6.
 GOOGLE_OAUTH: Final = OAuthFacts(
@@ -154,6 +156,10 @@ def classify(reply: Reply) -> CrmSyncError | None:
     """What a refusal of any Google API means; None if neither its reasons nor its status tell. Pure."""
     for reason in reasons_of(reply.body):
         error = REASONS.get(reason)
+        if reason == "dailyLimitExceeded":
+            return Throttled(
+                f"The day's quota is used up ({reply.status} {reason}).", until=datetime.now(UTC) + _DAILY_WAIT
+            )
         if error is not None:
             return error(f"{_TEXTS[error]} ({reply.status} {reason}).")
     if reply.status == 410:

@@ -33,6 +33,9 @@ COUNTED: Final = 63
 PERMIT_LIFE_S: Final = 2.0
 """How long a permit is good for: two of the counted slots of a minute. An older one is spent, and a new one is due."""
 
+FIRST_UNNAMED_WAIT: Final = timedelta(seconds=5)
+LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
+"""How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _SLEEPABLE_S = 1.0
 _REDIS_TIMEOUT_S = 2.0
 
@@ -125,13 +128,31 @@ class Budgets:
         Raises:
             Unavailable: Redis does not answer.
         """
-        if not permits or wait <= timedelta(0):
-            return
+        if permits and wait > timedelta(0):
+            self._shut(permits, wait)
+
+    def refused(self, permits: Sequence[Permit]) -> timedelta:
+        """The provider refused and named no time: close the narrowest bucket; returns for how long.
+
+        From five seconds up to a minute: twice as long with each time in a row.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        return self._shut(permits, None) if permits else FIRST_UNNAMED_WAIT
+
+    def _shut(self, permits: Sequence[Permit], wait: timedelta | None) -> timedelta:
         permit = min(permits, key=lambda each: _NARROWNESS[each.budget.scope])
-        wait_ms = math.ceil(wait.total_seconds() * 1000)
         window_ms = _milliseconds(permit.budget.window)
+        asked = [
+            self._clock(),
+            "" if wait is None else _milliseconds(wait),
+            window_ms * COUNTED // SLOTS,
+            _milliseconds(FIRST_UNNAMED_WAIT),
+            _milliseconds(LONGEST_UNNAMED_WAIT),
+        ]
         try:
-            self._close(keys=[self._key(permit)], args=[self._clock(), wait_ms, window_ms * COUNTED // SLOTS])
+            return timedelta(milliseconds=cast("int", self._close(keys=[self._key(permit)], args=asked)))
         except RedisError as error:
             raise _away(error) from None
 

@@ -31,7 +31,7 @@ from worker.errors import (
     Transient,
     Unavailable,
 )
-from worker.transport.budgets import PERMIT_LIFE_S, Budgets, Permit
+from worker.transport.budgets import FIRST_UNNAMED_WAIT, PERMIT_LIFE_S, Budgets, Permit
 from worker.transport.challenges import claims_of
 from worker.transport.client import MAX_BODY_BYTES, TIMEOUT_S, Pairs, Transport
 from worker.transport.ports import Budget, BudgetScope, Cost, Gate, Secret, TokenSource
@@ -46,8 +46,6 @@ Classify = Callable[[Reply], CrmSyncError | None]
 TRIES: Final = 3
 _TRYING_S: Final = 5.0
 _SLEEPABLE = timedelta(seconds=1)
-_UNNAMED_WAIT = timedelta(seconds=5)
-"""How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 3
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -240,12 +238,14 @@ class ProviderSession:
         if isinstance(error, RunAgainLater) and error.until is None:
             error.until = retry_hint(reply.header("retry-after"), self._now()).until
         if isinstance(error, Throttled):
-            now = self._now()
-            if error.until is None:
-                error.until = now + _UNNAMED_WAIT
+            now, named = self._now(), error.until
+            error.until = named or now + FIRST_UNNAMED_WAIT
             # Without Redis there is nothing to correct, and the provider's word is worth more than that news.
             with suppress(Unavailable):
-                self._books.learned(permits, error.until - now)
+                if named is None:
+                    error.until = now + self._books.refused(permits)
+                else:
+                    self._books.learned(permits, named - now)
         return error
 
     def _may_repeat(self, error: BaseException, *, safe: bool) -> bool:
