@@ -1,4 +1,4 @@
-"""Plans recurring work: streams that are due, grants that would die unused, holds whose time is over.
+"""Plans recurring work: streams that are due, grants that would die unused, holds whose time is over, retention.
 
 It reads intervals and lanes from rows and knows no connector. A job that lives already is enough, so planning twice
 does no harm. What somebody is just asking for, in a transaction that is not committed, is put off and not waited for.
@@ -22,7 +22,10 @@ _SPREAD: Final = 0.25
 _PLANNED_AT_ONCE: Final = 500
 _GRANTS_EVERY_S: Final = 600.0
 """Grants idle for months; those of connections that wait to be reconnected are looked through each time."""
+_LOOKED_AT_ONCE: Final = 2_000
 _PUT_OFF: Final = timedelta(minutes=1)
+_PLAN_AGAIN: Final = timedelta(hours=1)
+"""A look at all records of a connection that has not come to its end by then is asked for once more."""
 GRANT_IDLE: Final = timedelta(days=60)
 """Microsoft drops refresh tokens that were not used for 90 days, Google after six months.
 
@@ -43,7 +46,7 @@ class Planner:
         self._grants_due_s = 0.0
 
     def tick(self) -> int:
-        """Plan what is due; returns how many streams, grants and holds were.
+        """Plan what is due; returns how many streams, grants, holds and connections were.
 
         Raises:
             Unavailable: Postgres cannot be reached.
@@ -52,7 +55,7 @@ class Planner:
             lock = tx.execute(QUERIES["lock_lane"], {"class": LOCK_CLASS, "number": _LOCK_NUMBER}).fetchone()
             if lock is None or not lock["ours"]:
                 return 0
-            return self._streams(tx) + self._grants(tx) + self._holds(tx)
+            return self._streams(tx) + self._grants(tx) + self._holds(tx) + self._retention(tx)
 
     def _streams(self, tx: Connection) -> int:
         due = tx.execute(QUERIES["due_streams"], {"limit": _PLANNED_AT_ONCE}).fetchall()
@@ -88,9 +91,29 @@ class Planner:
             _plan(tx, row["workspace_id"], "decide_deletions", Lane.UPKEEP, row["connection_id"], args, row["hold_id"])
         return len(overdue)
 
+    def _retention(self, tx: Connection) -> int:
+        for row in tx.execute(QUERIES["policies_to_plan"]).fetchall():
+            if unless_locked(tx, QUERIES["plan_connections_of"], row):
+                tx.execute(QUERIES["policy_planned"], row)
+        due = tx.execute(QUERIES["due_plans"], {"limit": _PLANNED_AT_ONCE}).fetchall()
+        for row in due:
+            workspace, connection = row["workspace_id"], row["connection_id"]
+            args = {"connection": str(connection)}
+            planned = _plan(tx, workspace, "plan_retention", Lane.UPKEEP, None, args, connection)
+            wait = _PLAN_AGAIN if planned else _PUT_OFF
+            tx.execute(QUERIES["put_off_plan"], {"workspace": workspace, "connection": connection, "wait": wait})
+        return len(due) + self._sweeps(tx)
+
+    def _sweeps(self, tx: Connection) -> int:
+        """Sweeps of what is due. A round looks at the oldest of it only, so that no round is long."""
+        due = tx.execute(QUERIES["workspaces_with_due_records"], {"limit": _LOOKED_AT_ONCE}).fetchall()
+        for row in due:
+            _plan(tx, row["workspace_id"], "sweep_expired", Lane.UPKEEP, None, {}, "records")
+        return len(due)
+
 
 def _plan(
-    tx: Connection, workspace: str, kind: str, lane: str, connection: UUID, args: dict[str, Any], what: object
+    tx: Connection, workspace: str, kind: str, lane: str, connection: UUID | None, args: dict[str, Any], what: object
 ) -> bool:
     """Make the job unless one lives; False if somebody is just making one, and nobody knows yet whether it will."""
     asked = {

@@ -17,6 +17,10 @@ import pytest
 import redis
 
 from worker import embedded
+from worker.connectors import registry
+from worker.connectors.policy import policy_of
+from worker.privacy.policies import publish
+from worker.records import Kind
 from worker.settings import Mode, Role, Settings
 from worker.store.database import Database
 from worker.store.migrate import create_logins, migrate
@@ -66,6 +70,18 @@ def _template(servers: embedded.Servers, _logins: dict[Role, str]) -> str:
     with psycopg.connect(servers.postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     migrate(at_database(servers.postgres_url, name))
+    with Database(at_database(servers.postgres_url, name), max_size=1) as database, database.transaction() as tx:
+        # As the first worker does; and the provider of the engine's tests, which has no rule that ends anything.
+        for connector in registry.names():
+            publish(tx, policy_of(connector))
+        tx.execute("INSERT INTO crm_sync.policy VALUES ('scripted', 'The provider of the tests', 1, '', true)")
+        tx.execute(
+            "INSERT INTO crm_sync.policy_rule SELECT 'scripted', kind, NULL, 'fetched', NULL, '{}', 'So.', "
+            "'https://a.example', '2026-11-23', 'documented' "
+            "FROM unnest(%s::text[]) AS kind",
+            [[kind.value for kind in Kind]],
+        )
+        tx.execute("UPDATE crm_sync.policy SET planned = true")
     return name
 
 

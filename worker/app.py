@@ -28,6 +28,7 @@ from worker.jobs.lanes import ACTOR, Lane, lanes_of
 from worker.jobs.process import WorkerProcess, end_with_parent
 from worker.jobs.run_job import Runner
 from worker.jobs.services import Services, utc_now
+from worker.privacy.policies import publish_all
 from worker.settings import Role, Settings
 from worker.store.database import Database
 from worker.transport.budgets import Budgets
@@ -105,6 +106,7 @@ class Life(dramatiq.middleware.Middleware):
         beats = Database(settings.database_url_of(Role.WORKER), max_size=1, timeout_s=4.0, name="crm-sync-beat")
         process = WorkerProcess(settings, services.database, beats, lanes, threads, self.pool)
         process.register()
+        publish_all(services.database, settings.policy_dir)
         try:
             services.keys.intake()  # The CRM can seal from now on: who first runs a worker makes the key.
         except KeyMissing as error:

@@ -12,8 +12,8 @@ only ever sees HMACs of them.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 - a field is named `date`
-from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -260,6 +260,32 @@ class Part:
     key: str = ""
     label: str = ""
     gone: bool = False
+
+
+def date_of(body: Body) -> Date | None:
+    """The record's own day, in UTC, by which rules of retention may count; None for what has none.
+
+    A series of events goes on, so it has none either.
+    """
+    match body:
+        case Message():
+            moment = body.received_at or body.sent_at
+            return _day(moment) if moment else None
+        case Event(recurrence=()):
+            ends = body.ends or body.starts
+            return (_day(ends.at) if ends.at else ends.date) if ends else None
+    return None
+
+
+def _day(moment: datetime) -> Date:
+    try:
+        return moment.astimezone(UTC).date()
+    except OverflowError:
+        return moment.date()  # On the first or the last day that there is, in some time zone.
+
+
+LIES_AHEAD = frozenset({Kind.EVENT})
+"""Kinds whose day may be in the future. That of a mail may not, whatever its sender wrote."""
 
 
 class IdentifierKind(StrEnum):

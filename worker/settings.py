@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         ),
     ] = "common"
 
+    policy_dir: Annotated[
+        Path | None,
+        Field(description="folder of policy files of your own, each read in place of ours of the same name"),
+    ] = None
     default_region: Annotated[
         str, Field(pattern=r"^[A-Z]{2}$", description="region for phone numbers without country code")
     ] = "US"

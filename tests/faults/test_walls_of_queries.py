@@ -45,6 +45,8 @@ BY_DESIGN = {
 OF_NOBODY = {
     "ledger.open_first_book", "ledger.beat", "ledger.leave", "client.processes", "keys.intake_public_half",
     "keys.publish_intake", "keys.retire_other_intake", "client.intake_key", "farewells.sweep",
+    "retention.see_due", "retention.forget_policy", "retention.add_policy", "retention.published",
+    "retention.add_policy_rule",
 }  # fmt: skip
 """They touch no tenant's rows at all."""
 
@@ -137,6 +139,12 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "restart": True, "by": "u", "body": Jsonb({}), "purpose": "records", "keyring": "records", "kek_id": "k",
         "wrapped": b"w", "public_key": b"k", "count": 1, "pool": "p", "lanes": ["sync"], "threads": 1, "host": "h",
         "pid": 1, "stopping": False, "events": ["record.saved"], "details": Jsonb({}), "args": Jsonb({}),
+        "dated": [None], "expires": [None], "rules": [None], "renewable": [False], "parts": [row["part"]],
+        "connector": "gmail", "title": "t", "max_age": timedelta(days=1), "counted_from": "fetched",
+        "after_disconnect": None, "ends_when": [], "why": "w", "source": "s", "read_on": datetime.now(UTC).date(),
+        "sure": "documented", "digest": "d",
+        "age": timedelta(days=1), "rule": "policy", "ended": None,
+        "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)],
     }  # fmt: skip
 
 
@@ -174,6 +182,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "keys.keys_of_workspace": {"purposes": ["records", "index"]},
     "keys.shred_keys": {"purposes": ["grant"]},
     "ledger.finish": {"state": "done", "attempt": "stays"},
+    "retention.batch_to_plan": {"stream": ""},
     "parts.turn_page": {"last": True},
     "client.jobs": {"kind": None},
     "parts.close_hold": {"state": "approved"},

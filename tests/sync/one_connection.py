@@ -96,7 +96,7 @@ class OneConnection:
         for event, key in self.events():
             if event == "record.saved" and key is not None:
                 believed.add(key)
-            elif event == "record.deleted" and key is not None:
+            elif event in {"record.deleted", "record.expired"} and key is not None:
                 believed.remove(key)
         return believed
 

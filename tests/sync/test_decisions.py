@@ -1,11 +1,19 @@
 """What a page means for what we hold: the pure decider, by examples and by properties."""
 
+from datetime import UTC, datetime
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.privacy.retention import Retention, Terms
 from worker.records import Kind
 from worker.store.documents import Held
-from worker.sync.decisions import Arrived, decide_page, deletions_allowed
+from worker.sync import decisions
+from worker.sync.decisions import Arrived, deletions_allowed
+
+NO_LIMITS = Retention(datetime(2026, 11, 26, tzinfo=UTC), {"contact": Terms()})
+decide_page = partial(decisions.decide_page, retention=NO_LIMITS)
 
 
 def came(key: str, text: str = "", previous: tuple[str, ...] = ()) -> Arrived:

@@ -20,6 +20,8 @@ KINDS: Final = (
     "purge_connection",
     "decide_deletions",
     "refresh_grant",
+    "plan_retention",
+    "sweep_expired",
 )
 
 

@@ -6,6 +6,7 @@ nothing. Keys, digests and lookup values are HMACs by the time they come here.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
@@ -35,12 +36,26 @@ class StreamPlace:
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """What we hold under a key: enough to see whether it changed. `blind` is its lookup values, 16 bytes each."""
+    """What we hold under a key: enough to see whether it changed, and when it ends. `blind` is its lookup values."""
 
     digest: bytes
     blind: bytes
     pass_id: int
     part: bytes = b""
+    kind: str = ""
+    dated: date | None = None
+    fetched_at: datetime | None = None
+    expires_at: datetime | None = None
+    renewable: bool = False
+
+
+class Life(msgspec.Struct, frozen=True, gc=False):
+    """The record's own day, and when its time here is over by which rule; it lives on if shown again (`renewable`)."""
+
+    dated: date | None = None
+    expires_at: datetime | None = None
+    rule: str | None = None
+    renewable: bool = False
 
 
 class SealedDocument(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +66,7 @@ class SealedDocument(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     sealed: bytes
     blind: bytes
+    life: Life = Life()
 
 
 def blind_values(packed: bytes) -> list[bytes]:
@@ -63,7 +79,7 @@ def held(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> dict[byte
     if not keys:
         return {}
     rows = tx.execute(QUERIES["held"], {**place.arguments(), "keys": list(keys)}, binary=True).fetchall()
-    return {row["document_key"]: Held(row["digest"], row["blind"], row["pass_id"], row["part_key"]) for row in rows}
+    return {row.pop("document_key"): Held(**row) for row in rows}
 
 
 def known(tx: Connection, place: StreamPlace, part: bytes, keys: Sequence[bytes]) -> set[bytes]:
@@ -87,11 +103,19 @@ def save(tx: Connection, place: StreamPlace, part: bytes, pass_id: int, document
             "digests": [document.digest for document in documents],
             "sealed": [document.sealed for document in documents],
             "blind": [document.blind for document in documents],
+            **_lives([document.life for document in documents]),
         },
     )
     pairs = sorted((value, document.document_key) for document in documents for value in blind_values(document.blind))
     if pairs:
         _index(tx, "index_documents", place, pairs)
+
+
+def renew(tx: Connection, place: StreamPlace, lives: Sequence[tuple[bytes, Life]]) -> None:
+    """Note that records were shown unchanged, and when their time is over now."""
+    if lives:
+        arguments = {"keys": [key for key, _ in lives], **_lives([life for _, life in lives])}
+        tx.execute(QUERIES["renew"], {**place.arguments(), **arguments})
 
 
 def unindex(tx: Connection, place: StreamPlace, pairs: Sequence[tuple[bytes, bytes]]) -> None:
@@ -170,6 +194,15 @@ def leave_quarantine(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) 
     """Records that could be taken, or are gone at the provider, leave the quarantine."""
     if keys:
         tx.execute(QUERIES["leave_quarantine"], {**place.arguments(), "keys": list(keys)})
+
+
+def _lives(lives: Sequence[Life]) -> dict[str, object]:
+    return {
+        "dated": [life.dated for life in lives],
+        "expires": [life.expires_at for life in lives],
+        "rules": [life.rule for life in lives],
+        "renewable": [life.renewable for life in lives],
+    }
 
 
 def _index(tx: Connection, query: str, place: StreamPlace, pairs: Sequence[tuple[bytes, bytes]]) -> None:

@@ -28,6 +28,8 @@ class Event(StrEnum):
     """A record is saved under a new key; `details.previous_key` names the one that is gone."""
     RECORD_DELETED = "record.deleted"
     """A record is gone at the provider, and here."""
+    RECORD_EXPIRED = "record.expired"
+    """A record's time here was over, by the provider's rule or the workspace's, and it was deleted: drop your copy."""
     MEASURES_CHANGED = "measures.changed"
     """Days of an ad account were restated; read `details.from` to `details.to` of `details.account` anew."""
     CONNECTION_STATE = "connection.state"

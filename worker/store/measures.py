@@ -5,6 +5,7 @@ Plain reads and writes over a transaction that the caller has opened for a works
 
 from collections.abc import Sequence
 from datetime import date as Date  # noqa: N812 - as in `worker.measures`
+from datetime import timedelta
 
 import msgspec
 from psycopg.rows import tuple_row
@@ -53,8 +54,11 @@ def held(tx: Connection, place: StreamPlace, part: bytes, first: Date, last: Dat
     }
 
 
-def save(tx: Connection, place: StreamPlace, part: bytes, of: Slice, measures: Sequence[CampaignDay]) -> None:
-    """Write new and restated rows, sorted by key, each key once."""
+def save(
+    tx: Connection, place: StreamPlace, part: bytes, of: Slice, measures: Sequence[CampaignDay],
+    age: timedelta | None = None, rule: str | None = None,
+) -> None:  # fmt: skip
+    """Write new and restated rows, sorted by key, each key once; each ends `age` after its day, by `rule`."""
     if not measures:
         return
     tx.execute(
@@ -65,6 +69,8 @@ def save(tx: Connection, place: StreamPlace, part: bytes, of: Slice, measures: S
             "account": of.account_id,
             "time_zone": of.time_zone,
             "currency": of.currency,
+            "age": age,
+            "rule": rule,
             "days": [measure.day for measure in measures],
             "campaigns": [measure.campaign_id for measure in measures],
             "names": [measure.campaign_name for measure in measures],

@@ -45,7 +45,10 @@ class StreamRow:
 
 @dataclass(frozen=True, slots=True)
 class PartRow:
-    """A part: where it stands. `hold_id` is its open hold on deletions; `set_aside`: it has records in quarantine."""
+    """A part: where it stands. `hold_id` is its open hold on deletions; `set_aside`: it has records in quarantine.
+
+    `reread`: records of it expired that the provider may still show, which only a full pass brings back.
+    """
 
     part_key: bytes
     sealed_key: bytes | None
@@ -60,6 +63,7 @@ class PartRow:
     error_reason: str | None
     hold_id: int | None
     set_aside: bool
+    reread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

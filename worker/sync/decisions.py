@@ -1,19 +1,22 @@
-"""What a page means for what we hold: pure functions of (what came, what we hold, how much may be deleted).
+"""What a page means for what we hold: pure functions of (what came, what we hold, the rules, how much may be deleted).
 
-    page ─▶ reduce to the last occurrence of each key ─▶ compare digests ─▶ saves · unchanged · deletes · held back
+    page ─▶ reduce to the last occurrence of each key ─▶ outlived? ─▶ compare digests ─▶ saves · unchanged · deletes ·
+                                                                                       held back · expired
 
-They read nothing and write nothing; the engine does what they return.
+A record that is past its time even as it is shown is not taken in: it is skipped, and goes if we hold it (P9). They
+read nothing and write nothing; the engine does what they return.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
 from worker.connectors.contract import Stream
+from worker.privacy.retention import Retention
 from worker.records import Kind
-from worker.store.documents import KEPT, Held
+from worker.store.documents import KEPT, Held, Life
 from worker.store.parts import Counters, PartRow
 
 HOLD_FRACTION = 5
@@ -32,6 +35,7 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     index_of: int
     previous: tuple[bytes, ...] = ()
     part: bytes = b""
+    dated: date | None = None
 
 
 class Save(msgspec.Struct, frozen=True, gc=False):
@@ -40,13 +44,15 @@ class Save(msgspec.Struct, frozen=True, gc=False):
     record: Arrived
     held: Held | None
     moved_from: tuple[bytes, ...]
+    life: Life
 
 
 @dataclass(frozen=True, slots=True)
 class PageDecision:
     """What to do with a page. Everything is sorted by key; each key stands in one list only.
 
-    `kept` are those of the unchanged that we hold by a person's word alone, until now.
+    `kept` are those of the unchanged that we hold by a person's word alone, until now. `expired` are records that we
+    hold and whose time is over, with the rule that says so; of the unchanged, those in `renewed` live on.
     """
 
     saves: tuple[Save, ...]
@@ -54,6 +60,8 @@ class PageDecision:
     kept: tuple[bytes, ...]
     deletes: tuple[bytes, ...]
     held_back: tuple[bytes, ...]
+    expired: tuple[tuple[bytes, str | None], ...]
+    renewed: tuple[tuple[bytes, Life], ...]
     counters: Counters
 
 
@@ -68,6 +76,7 @@ def decide_page(
     present: Sequence[bytes],
     held: Mapping[bytes, Held],
     *,
+    retention: Retention,
     deletions_left: int,
     part: bytes = b"",
     skipped: int = 0,
@@ -87,17 +96,28 @@ def decide_page(
 
     saves: list[Save] = []
     unchanged: list[bytes] = []
+    renewed: list[tuple[bytes, Life]] = []
+    outlived: dict[bytes, str | None] = {}
     for key in sorted(latest):
         record, before = latest[key], held.get(key)
         moved_from: tuple[bytes, ...] = ()
         if record.previous:
             moved_from = tuple(old for old in record.previous if old in held and old != key and old not in latest)
-        if before is not None and (before.digest, before.part) == (record.digest, record.part) and not moved_from:
-            unchanged.append(key)
+        life = _life(record.kind, record.dated, retention)
+        if _is_over(life.expires_at, retention):
+            outlived |= dict.fromkeys((key, *moved_from), life.rule)
+        elif before is None or _differs(record, before) or moved_from or _is_over(before.expires_at, retention):
+            saves.append(Save(record, before, moved_from, life))
         else:
-            saves.append(Save(record, before, moved_from))
+            unchanged.append(key)
+            if _wants_renewal(before, retention):
+                renewed.append((key, life))
 
-    known_still = sorted(key for key in still if key in held)
+    known_still = sorted(key for key in still if key in held and not _is_over(held[key].expires_at, retention))
+    for key in known_still:
+        before = held[key]
+        if _wants_renewal(before, retention):
+            renewed.append((key, _life(before.kind, before.dated, retention)))
     wanted = tuple(sorted(key for key in gone if key in held and held[key].part == part))
     hold = len(wanted) > deletions_left
     counters = Counters(
@@ -105,7 +125,10 @@ def decide_page(
         unchanged=len(unchanged) + len(known_still),
         deleted=0 if hold else len(wanted),
         repeated=repeated,
-        skipped=skipped + (len(gone) - len(wanted)) + (len(still) - len(known_still)),
+        skipped=skipped
+        + (len(latest) - len(saves) - len(unchanged))
+        + (len(gone) - len(wanted))
+        + (len(still) - len(known_still)),
         refused=refused + (len(wanted) if hold else 0),
     )
     shown_unchanged = tuple(sorted([*unchanged, *known_still]))
@@ -115,15 +138,37 @@ def decide_page(
         kept=tuple(key for key in shown_unchanged if held[key].pass_id == KEPT),
         deletes=() if hold else wanted,
         held_back=wanted if hold else (),
+        expired=tuple((key, outlived[key]) for key in sorted(outlived) if key in held and key not in wanted),
+        renewed=tuple(sorted(renewed, key=lambda each: each[0])),
         counters=counters,
     )
+
+
+def _differs(record: Arrived, before: Held) -> bool:
+    return (before.digest, before.part) != (record.digest, record.part)
+
+
+def _life(kind: str, dated: date | None, retention: Retention) -> Life:
+    day = retention.day(kind, dated)
+    due = retention.due(kind, day, retention.now)
+    return Life(day, due.expires_at, due.rule, due.renewable)
+
+
+def _is_over(expires_at: datetime | None, retention: Retention) -> bool:
+    return expires_at is not None and expires_at <= retention.now
+
+
+def _wants_renewal(held: Held, retention: Retention) -> bool:
+    if not held.renewable or held.fetched_at is None or not retention.knows(held.kind):
+        return False
+    return retention.wants_renewal(held.kind, held.fetched_at)
 
 
 def full_pass_is_due(row: PartRow, stream: Stream, now: datetime) -> bool:
     """Whether a part must be passed in full: it never was, its normal form changed, or the time for it has come."""
     if row.in_full_pass:
         return row.normaliser != stream.normaliser
-    if row.sealed_cursor is None or row.normaliser != stream.normaliser:
+    if row.sealed_cursor is None or row.normaliser != stream.normaliser or row.reread:
         return True
     every = stream.full_pass_every
     return every is not None and row.full_pass_at is not None and now - row.full_pass_at > every

@@ -1,7 +1,7 @@
 """Commits one page of a part, whole or not at all (P1).
 
-    lock the connection in its epoch ─▶ what do we hold? ─▶ decide ─▶ seal ─▶ documents · lookups · deletions ·
-    quarantine ─▶ cursor and counters ─▶ feed ─▶ fence
+    lock the connection in its epoch ─▶ by which rules? ─▶ what do we hold? ─▶ decide ─▶ seal ─▶ documents · lookups ·
+    deletions · quarantine ─▶ cursor and counters ─▶ feed ─▶ fence
 
 The transaction's first statement fails after a stop, its last after the lease is lost; between them it touches
 nothing that another job of this stream could hold.
@@ -10,9 +10,12 @@ nothing that another job of this stream could hold.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from worker.measures import CampaignDay, Slice
-from worker.records import FULL_PASS, Page, Record, identifiers_of, normal_form
-from worker.store import documents, feed, measures, parts
+from worker.privacy.retention import Retention
+from worker.records import FULL_PASS, Page, Record, date_of, identifiers_of, normal_form
+from worker.store import documents, feed, measures, parts, retention
 from worker.store.database import Connection
 from worker.store.documents import SealedDocument
 from worker.store.feed import Entry, Event
@@ -67,14 +70,15 @@ def commit_page(run: Run, part: PartRow, prepared: PreparedPage, notes: RunNotes
     Raises:
         ConnectionStopped: the connection was stopped meanwhile; nothing was written.
         LeaseLost: another worker has the job or turned the page; nothing was written.
+        Misconfigured: no policy has a rule for a kind of record on the page; nothing was written.
     """
     page, last = prepared.page, not prepared.page.more
     sweeping = last and part.in_full_pass and page.covers == FULL_PASS
     with run.database.transaction(run.place.workspace) as tx:
-        parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
-        decision = _decide(run, tx, part, prepared, notes)
+        rules = Retention.of(retention.begin_page(tx, run.place.workspace, run.place.connection, run.epoch))
+        decision = _decide(run, tx, part, prepared, notes, rules)
         with tx.pipeline():
-            entries, hold_id = _write(run, tx, part, prepared, decision, notes)
+            entries, hold_id = _write(run, tx, part, prepared, decision, notes, rules)
             parts.turn_page(
                 tx,
                 run.place,
@@ -125,23 +129,30 @@ def _arrived(run: Run, part: bytes, number: int, record: Record) -> Arrived:
         index_of=number,
         previous=tuple([run.seals.document_key(name, key) for key in record.previous_keys]),
         part=part if record.part is None else run.seals.part_key(name, record.part),
+        dated=date_of(record.body),
     )
 
 
 def _decide(
-    run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, notes: RunNotes
+    run: Run, tx: Connection, part: PartRow, prepared: PreparedPage, notes: RunNotes, rules: Retention
 ) -> PageDecision | SliceDecision:
     of = prepared.page.covers
     if isinstance(of, Slice):
+        rules.require([run.stream.kind])
+        # Days whose time is over are neither taken in again nor taken for gone: the sweep has them.
+        oldest = rules.oldest_day(run.stream.kind)
+        shown = [measure for measure in prepared.measured if measure.day >= oldest]
+        held_days = measures.held(tx, run.place, part.part_key, max(of.first, oldest), of.last)
         return decide_slice(
             of,
-            prepared.measured,
+            shown,
             prepared.set_aside,
-            measures.held(tx, run.place, part.part_key, of.first, of.last),
+            held_days,
             read_before=notes.part_total,
             deleted_before=notes.part_deleted,
-            skipped=prepared.page.skipped,
+            skipped=prepared.page.skipped + len(prepared.measured) - len(shown),
         )
+    rules.require(record.kind for record in prepared.arrived)
     keys = {record.key for record in prepared.arrived}
     keys.update(key for record in prepared.arrived for key in record.previous)
     keys.update(prepared.tombstones)
@@ -152,6 +163,7 @@ def _decide(
         prepared.tombstones,
         prepared.present,
         held,
+        retention=rules,
         deletions_left=deletions_allowed(notes.part_total) - notes.part_deleted,
         part=part.part_key,
         skipped=prepared.page.skipped,
@@ -166,10 +178,11 @@ def _write(
     prepared: PreparedPage,
     decision: PageDecision | SliceDecision,
     notes: RunNotes,
+    rules: Retention,
 ) -> tuple[list[Entry], int | None]:
     """Write what was decided; returns what to announce, and the part's open hold, if there is one."""
     if isinstance(decision, SliceDecision):
-        entries, hold_id = write_slice(run, tx, part, decision, notes)
+        entries, hold_id = write_slice(run, tx, part, decision, notes, rules)
     else:
         entries, hold_id = _write_records(run, tx, part, prepared, decision, notes)
     if prepared.refused:
@@ -186,6 +199,7 @@ def _write_records(
         sealed = [prepared.sealed[record.index_of] for record in saved]
     else:
         sealed = [_seal(run, record, prepared.page) for record in saved]
+    sealed = [msgspec.structs.replace(each, life=save.life) for each, save in zip(sealed, decision.saves, strict=True)]
     stale = _stale_lookups(decision.saves, sealed)
     moved = [old for save in decision.saves for old in save.moved_from]
     documents.unindex(tx, place, stale)
@@ -198,14 +212,16 @@ def _write_records(
         for other, moved_there in sorted(by_part.items()):
             add_part_for(run, tx, names[other] or "")
             documents.save(tx, place, other, documents.NO_PASS, moved_there)
+    documents.renew(tx, place, decision.renewed)
     # What cannot be read is there all the same: the version of it that we hold is kept.
     set_aside = [document_key for document_key, _, _ in prepared.refused]
     if part.in_full_pass:
         documents.note_seen(tx, place, key, part.pass_id, [*decision.unchanged, *set_aside])
     documents.take_back_word(tx, place, part.pass_id, [*decision.kept, *set_aside])
-    if moved or decision.deletes:
-        documents.delete(tx, place, [*moved, *decision.deletes])
-    shown = [*(document.document_key for document in sealed), *decision.unchanged]
+    expired = [document_key for document_key, _ in decision.expired]
+    if moved or decision.deletes or expired:
+        documents.delete(tx, place, [*moved, *decision.deletes, *expired])
+    shown = [*(document.document_key for document in sealed), *decision.unchanged, *expired]
     if part.hold_id is not None:
         parts.release_items(tx, place, part.hold_id, [*shown, *set_aside])
     if part.set_aside:
@@ -214,6 +230,7 @@ def _write_records(
 
     entries = [_announce(save) for save in decision.saves]
     entries += [Entry(Event.RECORD_DELETED, document_key) for document_key in decision.deletes]
+    entries += [Entry(Event.RECORD_EXPIRED, document_key, {"rule": rule}) for document_key, rule in decision.expired]
     if not decision.held_back:
         return entries, part.hold_id
     hold_id, news = hold(run, tx, part, decision.held_back, notes.part_total)

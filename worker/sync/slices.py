@@ -10,11 +10,12 @@ a provider forgets is too little to be noticed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date as Date  # noqa: N812 - as in `worker.measures`
 
 from worker.errors import BadRecord
 from worker.measures import CampaignDay, Slice, faults_of, measure_key, slice_fault
+from worker.privacy.retention import Retention
 from worker.records import Page, Refused
 from worker.store import documents, measures, parts
 from worker.store.database import Connection
@@ -120,15 +121,16 @@ def decide_slice(
 
 
 def write_slice(
-    run: Run, tx: Connection, part: PartRow, decision: SliceDecision, notes: RunNotes
+    run: Run, tx: Connection, part: PartRow, decision: SliceDecision, notes: RunNotes, rules: Retention
 ) -> tuple[list[Entry], int | None]:
     """Write what was decided; returns what to announce, and the part's open hold, if there is one."""
     place, key, of = run.place, part.part_key, decision.of
-    measures.save(tx, place, key, of, decision.saves)
+    measures.save(tx, place, key, of, decision.saves, *rules.age_of_days(run.stream.kind))
     measures.mark(tx, place, key, decision.released, hold_id=None)
     measures.delete(tx, place, key, decision.gone)
-    if of.whole:
-        measures.note_account(tx, place, key, of)
+    oldest = rules.oldest_day(run.stream.kind)
+    if of.whole and of.last >= oldest:
+        measures.note_account(tx, place, key, replace(of, first=max(of.first, oldest)))
     if decision.gone:
         parts.count_swept(tx, place, key, len(decision.gone))
     if part.set_aside:

@@ -43,8 +43,11 @@ CREATE TABLE crm_sync.connection (
     agreed_by       text NOT NULL,                  -- the CRM's id of who agreed; never an address
     agreed_at       timestamptz NOT NULL DEFAULT now(),
     created_at      timestamptz NOT NULL DEFAULT now(),
+    plan_due_at     timestamptz,                    -- when its records' ends must be reckoned anew; NULL: not by time
     PRIMARY KEY (workspace_id, connection_id)
 );
+-- Serves the planner: whose records are to be looked at again?
+CREATE INDEX connection_plan_due ON crm_sync.connection (plan_due_at) WHERE plan_due_at IS NOT NULL;
 -- One account is connected once to a workspace through one connector.
 CREATE UNIQUE INDEX connection_is_one_per_account
     ON crm_sync.connection (workspace_id, provider, account_mac)
@@ -127,6 +130,67 @@ CREATE UNIQUE INDEX data_key_is_one_in_use ON crm_sync.data_key
 -- Serves `keys status` and rotation: which data keys does a key-encryption key still wrap?
 CREATE INDEX data_key_by_kek ON crm_sync.data_key (keyring, kek_id) WHERE wrapped IS NOT NULL;
 
+-- ------------------------------------------------------------------------------------------ retention
+-- What the providers' policies say, as the newest release's files have it. A worker publishes them when it starts; pages
+-- read them here and not from the files, so that two releases that run side by side keep one rule. No tenant's data.
+
+CREATE TABLE crm_sync.policy (
+    connector      text PRIMARY KEY,
+    title          text NOT NULL,
+    version        integer NOT NULL,
+    digest         text NOT NULL,                   -- of the rules: the same version must say the same
+    planned        boolean NOT NULL DEFAULT false,  -- its connections were told to look at their records again
+    published_at   timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE crm_sync.policy_rule (
+    connector        text NOT NULL REFERENCES crm_sync.policy ON DELETE CASCADE,
+    kind             text NOT NULL,
+    max_age          interval,                      -- NULL: no limit
+    counted_from     text NOT NULL CONSTRAINT counted_from_is_known CHECK (counted_from IN ('fetched', 'record_date')),
+    after_disconnect interval,                      -- NULL: no limit
+    ends_when        text[] NOT NULL,
+    why              text NOT NULL,
+    source           text NOT NULL,
+    read_on          date NOT NULL,
+    sure             text NOT NULL,
+    PRIMARY KEY (connector, kind)
+);
+
+-- What a workspace asks for beyond that; the shorter wins. The CRM writes it.
+CREATE TABLE crm_sync.retention_rule (
+    workspace_id   text NOT NULL REFERENCES crm_sync.workspace,
+    connector      text NOT NULL,
+    kind           text NOT NULL,
+    max_age        interval NOT NULL
+        CONSTRAINT max_age_is_sensible CHECK (max_age BETWEEN interval '1 hour' AND interval '36500 days'),
+    counted_from   text NOT NULL CONSTRAINT counted_from_is_known CHECK (counted_from IN ('fetched', 'record_date')),
+    set_by         text NOT NULL,                   -- the CRM's id of who asked for it; never an address
+    set_at         timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (workspace_id, connector, kind)
+);
+
+-- Whoever changes a workspace's rule has its connections' records looked at again. The update waits for the pages that
+-- are being committed under the rule of before; later ones read the new one.
+CREATE FUNCTION crm_sync.plan_anew() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $plan$
+BEGIN
+    IF TG_OP <> 'DELETE' AND NOT EXISTS (SELECT FROM crm_sync.policy_rule p
+                                         WHERE p.connector = NEW.connector AND p.kind = NEW.kind) THEN
+        RAISE EXCEPTION 'crm_sync: no policy knows records of the kind «%» of the connector «%»', NEW.kind, NEW.connector
+            USING ERRCODE = 'CS009', HINT = 'Known: ' || coalesce((SELECT string_agg(p.connector || ' ' || p.kind, ', '
+                ORDER BY p.connector, p.kind) FROM crm_sync.policy_rule p), 'none before a worker has run') || '.';
+    END IF;
+    UPDATE crm_sync.connection SET plan_due_at = now()
+    WHERE workspace_id = coalesce(NEW.workspace_id, OLD.workspace_id)
+      AND provider = ANY (ARRAY[NEW.connector, OLD.connector]);
+    RETURN NULL;
+END
+$plan$;
+REVOKE ALL ON FUNCTION crm_sync.plan_anew() FROM PUBLIC;
+CREATE TRIGGER retention_rule_plans_anew AFTER INSERT OR UPDATE OR DELETE ON crm_sync.retention_rule
+    FOR EACH ROW EXECUTE FUNCTION crm_sync.plan_anew();
+
 -- ------------------------------------------------------------------------------------- streams, parts
 
 CREATE TABLE crm_sync.stream (
@@ -158,6 +222,7 @@ CREATE TABLE crm_sync.part (
     page_number    bigint NOT NULL DEFAULT 0,       -- pages ever committed; a page names the number it follows
     pass_id        bigint NOT NULL DEFAULT 0,       -- counts full passes
     in_full_pass   boolean NOT NULL DEFAULT false,
+    reread         boolean NOT NULL DEFAULT false,  -- records of it expired that the provider may still show
     sweeping       boolean NOT NULL DEFAULT false,  -- the pass is read; what it did not show is being deleted
     normaliser     smallint,                        -- of the pass that the cursor belongs to
     full_pass_at   timestamptz,
@@ -195,15 +260,18 @@ CREATE TABLE crm_sync.document (
     pass_id        bigint NOT NULL,                 -- the full pass that last wrote it; -1: kept by a person's word
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
+    fetched_at     timestamptz NOT NULL DEFAULT now(), -- when the provider last showed it, or was last known to
+    dated          date,                            -- the record's own day, by which some rules count; no finer than that
     expires_at     timestamptz,                     -- by the shorter of the provider's and the workspace's rule
-    rule           text,                            -- which rule set it
+    rule           text CONSTRAINT rule_is_known CHECK (rule IN ('policy', 'workspace', 'disconnect')), -- which set it
+    renewable      boolean NOT NULL DEFAULT false,  -- it lives on if the provider shows it again
     PRIMARY KEY (workspace_id, connection_id, stream, document_key)
 );
 -- Serves the sweep at the end of a full pass and the count of a part. A part's key is an HMAC, so it needs no prefix; and
 -- without one the planner cannot take this index for that of the primary key before it has statistics.
 CREATE INDEX document_by_part ON crm_sync.document (part_key, pass_id);
--- Serves the sweep of what is due.
-CREATE INDEX document_due ON crm_sync.document (expires_at) WHERE expires_at IS NOT NULL;
+-- Serves the sweep of what is due, and the planner of sweeps.
+CREATE INDEX document_due ON crm_sync.document (expires_at, workspace_id) WHERE expires_at IS NOT NULL;
 
 -- Lookups by a person's address or number. `value` is a version byte and 15 bytes of an HMAC with the workspace's key.
 CREATE TABLE crm_sync.blind_index (
@@ -303,7 +371,7 @@ CREATE INDEX measure_by_day ON crm_sync.measure (workspace_id, day);
 -- Serves the answer to a hold.
 CREATE INDEX measure_held ON crm_sync.measure (workspace_id, hold_id) WHERE hold_id IS NOT NULL;
 -- Serves the sweep of what is due.
-CREATE INDEX measure_due ON crm_sync.measure (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX measure_due ON crm_sync.measure (expires_at, workspace_id) WHERE expires_at IS NOT NULL;
 
 -- The ad accounts whose days are measured, and which days were read. Within them, a day without a row is a day on which
 -- nothing happened; outside of them, nobody knows.
@@ -440,6 +508,8 @@ INSERT INTO crm_sync.job_kind (kind, lane, crm_may_ask, needs_sealed, needs_conn
     ('disconnect',       'privacy',     true,  false, true),
     ('purge_connection', 'privacy',     false, false, true),
     ('decide_deletions', 'interactive', true,  false, false),
+    ('plan_retention',   'upkeep',      false, false, false),
+    ('sweep_expired',    'upkeep',      false, false, false),
     ('refresh_grant',    'upkeep',      false, false, true);
 
 CREATE TABLE crm_sync.job (
@@ -511,16 +581,17 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'document',
-        'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'measure', 'measured_account', 'feed_head', 'feed_entry',
-        'audit_head', 'audit', 'audit_salt', 'receipt', 'job', 'data_key', 'sibling', 'feed_reader', 'served']
+        'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'measure', 'measured_account',
+        'feed_head', 'feed_entry', 'audit_head', 'audit', 'audit_salt', 'receipt', 'job', 'data_key', 'sibling',
+        'feed_reader', 'served', 'retention_rule']
     LOOP
         EXECUTE format('ALTER TABLE crm_sync.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE crm_sync.%I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY owner_migrates ON crm_sync.%I TO CURRENT_USER USING (true) WITH CHECK (true)', name);
     END LOOP;
-    FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'blind_index',
-        'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'measured_account', 'feed_head', 'feed_entry',
-        'audit_head', 'audit', 'audit_salt', 'receipt', 'job']
+    FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'pass_seen',
+        'quarantine', 'deletion_hold', 'deletion_hold_item', 'measured_account', 'feed_head', 'feed_entry', 'audit_head',
+        'audit', 'audit_salt', 'receipt', 'job', 'retention_rule']
     LOOP
         EXECUTE format($policy$
             CREATE POLICY own_workspace ON crm_sync.%I TO crm_sync_worker, crm_sync_crm
@@ -531,24 +602,34 @@ BEGIN
 END
 $walls$;
 
--- What is due is unreadable from that moment on, swept or not. A transaction of the worker that deletes sets
--- crm_sync.sweeping, since a row that a policy hides cannot be deleted either.
+-- What is due is unreadable from that moment on, swept or not, also within a transaction that began before. A
+-- transaction of the worker that deletes, or writes over, sets crm_sync.sweeping: what a policy hides can be neither.
 CREATE POLICY own_workspace ON crm_sync.document TO crm_sync_worker
     USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
-           AND (expires_at IS NULL OR expires_at > now() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
+           AND (expires_at IS NULL OR expires_at > statement_timestamp() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
 CREATE POLICY own_workspace_of_crm ON crm_sync.document TO crm_sync_crm
     USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
-           AND (expires_at IS NULL OR expires_at > now()))
+           AND (expires_at IS NULL OR expires_at > statement_timestamp()))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
 CREATE POLICY own_workspace ON crm_sync.measure TO crm_sync_worker
     USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
-           AND (expires_at IS NULL OR expires_at > now() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
+           AND (expires_at IS NULL OR expires_at > statement_timestamp() OR (SELECT current_setting('crm_sync.sweeping', true)) = 'on'))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
 CREATE POLICY own_workspace_of_crm ON crm_sync.measure TO crm_sync_crm
     USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
-           AND (expires_at IS NULL OR expires_at > now()))
+           AND (expires_at IS NULL OR expires_at > statement_timestamp()))
     WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
+
+-- A lookup value of a record that is due tells nobody that the person is still in here.
+CREATE POLICY own_workspace ON crm_sync.blind_index TO crm_sync_worker
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')))
+    WITH CHECK (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), '')));
+CREATE POLICY own_workspace_of_crm ON crm_sync.blind_index FOR SELECT TO crm_sync_crm
+    USING (workspace_id = (SELECT NULLIF(current_setting('crm_sync.workspace', true), ''))
+           AND EXISTS (SELECT FROM crm_sync.document d
+                       WHERE d.workspace_id = blind_index.workspace_id AND d.connection_id = blind_index.connection_id
+                         AND d.stream = blind_index.stream AND d.document_key = blind_index.document_key));
 
 CREATE POLICY own_keys ON crm_sync.data_key TO crm_sync_worker
     USING (workspace_id IN ('', (SELECT current_setting('crm_sync.workspace', true))))
@@ -563,7 +644,9 @@ CREATE POLICY all_heads ON crm_sync.feed_head FOR SELECT TO crm_sync_crm USING (
 CREATE POLICY all_workspaces ON crm_sync.served TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY ids_and_times ON crm_sync.job TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY ids_and_times ON crm_sync.stream TO crm_sync_scheduler USING (true) WITH CHECK (true);
-CREATE POLICY ids_and_times ON crm_sync.connection FOR SELECT TO crm_sync_scheduler USING (true);
+CREATE POLICY ids_and_times ON crm_sync.connection TO crm_sync_scheduler USING (true) WITH CHECK (true);
+CREATE POLICY what_is_due ON crm_sync.measure FOR SELECT TO crm_sync_scheduler USING (expires_at <= statement_timestamp());
+CREATE POLICY what_is_due ON crm_sync.document FOR SELECT TO crm_sync_scheduler USING (expires_at <= statement_timestamp());
 CREATE POLICY ids_and_times ON crm_sync.oauth_grant FOR SELECT TO crm_sync_scheduler USING (true);
 CREATE POLICY ids_and_times ON crm_sync.deletion_hold TO crm_sync_scheduler USING (true) WITH CHECK (true);
 
@@ -609,7 +692,15 @@ GRANT INSERT (workspace_id, kind, lane, connection_id, args, unique_key, run_at)
 GRANT SELECT (workspace_id, connection_id, stream, state, every, lane, next_run_at, synced_at)
     ON crm_sync.stream TO crm_sync_scheduler;
 GRANT UPDATE (next_run_at) ON crm_sync.stream TO crm_sync_scheduler;
-GRANT SELECT (workspace_id, connection_id, state, epoch) ON crm_sync.connection TO crm_sync_scheduler;
+GRANT SELECT (workspace_id, connection_id, provider, state, epoch, plan_due_at)
+    ON crm_sync.connection TO crm_sync_scheduler;
+GRANT UPDATE (plan_due_at) ON crm_sync.connection TO crm_sync_scheduler, crm_sync_crm;
+GRANT SELECT (workspace_id, expires_at) ON crm_sync.document, crm_sync.measure TO crm_sync_scheduler;
+GRANT SELECT ON crm_sync.policy, crm_sync.policy_rule TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;
+GRANT INSERT, UPDATE, DELETE ON crm_sync.policy, crm_sync.policy_rule TO crm_sync_worker;
+GRANT UPDATE (planned) ON crm_sync.policy TO crm_sync_scheduler;
+GRANT SELECT ON crm_sync.retention_rule TO crm_sync_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON crm_sync.retention_rule TO crm_sync_crm;
 GRANT SELECT (workspace_id, connection_id, expires_at, refresh_expires_at, refreshed_at)
     ON crm_sync.oauth_grant TO crm_sync_scheduler;
 GRANT SELECT (workspace_id, hold_id, connection_id, state, applies_at, planned_at)

@@ -31,13 +31,13 @@ UPDATE crm_sync.connection
 SET state = 'active', state_reason = NULL,
     state_since = CASE WHEN state = 'active' THEN state_since ELSE now() END,
     account_mac = %(account_mac)s, purposes = %(purposes)s, scopes = %(scopes)s,
-    policy_version = %(policy_version)s, agreed_by = %(agreed_by)s, agreed_at = now()
+    policy_version = %(policy_version)s, agreed_by = %(agreed_by)s, agreed_at = now(), plan_due_at = now()
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s;
 
 -- name: stop
--- From here on no gate opens and no page commits for what began before.
+-- From here on no gate opens and no page commits for what began before. Some rules count from a disconnect.
 UPDATE crm_sync.connection
-SET state = %(state)s, state_reason = %(reason)s, state_since = now(), epoch = epoch + 1
+SET state = %(state)s, state_reason = %(reason)s, state_since = now(), epoch = epoch + 1, plan_due_at = now()
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s
 RETURNING epoch;
 

@@ -1,10 +1,10 @@
 -- name: held
--- What we hold of the keys on a page. Locks nothing: one job at a time writes a stream. One probe a key, whatever the
+-- What we hold of the keys on a page, due or not. Locks nothing: one job at a time writes a stream. One probe a key, whatever the
 -- planner believes of a table that has only begun to grow.
-SELECT held.document_key, held.digest, held.blind, held.pass_id, held.part_key
+SELECT held.*
 FROM unnest(%(keys)b::bytea[]) AS page (document_key)
 CROSS JOIN LATERAL (
-    SELECT d.document_key, d.digest, d.blind, d.pass_id, d.part_key
+    SELECT d.document_key, d.digest, d.blind, d.pass_id, d.part_key AS part, d.kind, d.dated, d.fetched_at, d.expires_at, d.renewable
     FROM crm_sync.document d
     WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
       AND d.document_key = page.document_key
@@ -26,14 +26,26 @@ CROSS JOIN LATERAL (
 -- name: save
 -- Writes new and changed documents, sorted by key so that two writers cannot lock each other out.
 INSERT INTO crm_sync.document AS d
-    (workspace_id, connection_id, stream, document_key, part_key, kind, digest, sealed, blind, pass_id)
+    (workspace_id, connection_id, stream, document_key, part_key, kind, digest, sealed, blind, pass_id, dated, expires_at,
+     rule, renewable)
 SELECT %(workspace)s, %(connection)s, %(stream)s, page.document_key, %(part)s, page.kind, page.digest, page.sealed,
-       page.blind, %(pass)s
-FROM unnest(%(keys)b::bytea[], %(kinds)s::text[], %(digests)b::bytea[], %(sealed)b::bytea[], %(blind)b::bytea[])
-    AS page (document_key, kind, digest, sealed, blind)
+       page.blind, %(pass)s, page.dated, page.expires_at, page.rule, page.renewable
+FROM unnest(%(keys)b::bytea[], %(kinds)s::text[], %(digests)b::bytea[], %(sealed)b::bytea[], %(blind)b::bytea[],
+            %(dated)s::date[], %(expires)s::timestamptz[], %(rules)s::text[], %(renewable)s::boolean[])
+    AS page (document_key, kind, digest, sealed, blind, dated, expires_at, rule, renewable)
 ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
 SET part_key = excluded.part_key, kind = excluded.kind, digest = excluded.digest, sealed = excluded.sealed,
-    blind = excluded.blind, pass_id = excluded.pass_id, updated_at = now();
+    blind = excluded.blind, pass_id = excluded.pass_id, updated_at = now(), fetched_at = now(), dated = excluded.dated,
+    expires_at = excluded.expires_at, rule = excluded.rule, renewable = excluded.renewable;
+
+-- name: renew
+-- The provider showed records that had not changed: they live on by their rules.
+UPDATE crm_sync.document d
+SET fetched_at = now(), dated = page.dated, expires_at = page.expires_at, rule = page.rule, renewable = page.renewable
+FROM unnest(%(keys)b::bytea[], %(dated)s::date[], %(expires)s::timestamptz[], %(rules)s::text[], %(renewable)s::boolean[])
+    AS page (document_key, dated, expires_at, rule, renewable)
+WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
+  AND d.document_key = page.document_key;
 
 -- name: index_documents
 -- Adds the lookup rows of saved documents.

@@ -12,10 +12,10 @@ ORDER BY day, campaign_id;
 -- or was kept by a person's word, is an ordinary row again.
 INSERT INTO crm_sync.measure AS m
     (workspace_id, connection_id, stream, part_key, day, campaign_id, connector, account_id, campaign_name, time_zone,
-     currency, cost_micros, impressions, clicks, conversions, conversion_value)
+     currency, cost_micros, impressions, clicks, conversions, conversion_value, expires_at, rule)
 SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, page.day, page.campaign_id, c.provider, %(account)s,
        page.campaign_name, %(time_zone)s, %(currency)s, page.cost_micros, page.impressions, page.clicks,
-       page.conversions, page.conversion_value
+       page.conversions, page.conversion_value, (page.day + %(age)s::interval) AT TIME ZONE 'UTC', %(rule)s::text
 FROM crm_sync.connection c
 CROSS JOIN unnest(%(days)s::date[], %(campaigns)s::text[], %(names)s::text[], %(costs)s::bigint[],
                   %(impressions)s::bigint[], %(clicks)s::bigint[], %(conversions)s::numeric[], %(values)s::numeric[])
@@ -25,7 +25,7 @@ ON CONFLICT (workspace_id, connection_id, stream, part_key, day, campaign_id) DO
 SET account_id = excluded.account_id, campaign_name = excluded.campaign_name, time_zone = excluded.time_zone,
     currency = excluded.currency, cost_micros = excluded.cost_micros, impressions = excluded.impressions,
     clicks = excluded.clicks, conversions = excluded.conversions, conversion_value = excluded.conversion_value,
-    hold_id = NULL, kept = false, updated_at = now();
+    hold_id = NULL, kept = false, updated_at = now(), expires_at = excluded.expires_at, rule = excluded.rule;
 
 -- name: delete
 DELETE FROM crm_sync.measure m

@@ -31,7 +31,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 
 -- name: list_parts
 SELECT p.part_key, p.sealed_key, p.sealed_cursor, p.page_number, p.pass_id, p.in_full_pass, p.sweeping, p.normaliser,
-       p.full_pass_at, p.synced_at, p.error_reason, h.hold_id,
+       p.full_pass_at, p.synced_at, p.error_reason, p.reread, h.hold_id,
        EXISTS (SELECT 1 FROM crm_sync.quarantine q
                WHERE q.workspace_id = p.workspace_id AND q.connection_id = p.connection_id AND q.stream = p.stream
                  AND q.part_key = p.part_key) AS set_aside
@@ -57,7 +57,8 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 
 -- name: begin_pass
 UPDATE crm_sync.part
-SET sealed_cursor = NULL, pass_id = pass_id + 1, in_full_pass = true, sweeping = false, normaliser = %(normaliser)s
+SET sealed_cursor = NULL, pass_id = pass_id + 1, in_full_pass = true, sweeping = false, normaliser = %(normaliser)s,
+    reread = false
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s
   AND page_number = %(page_number)s
 RETURNING pass_id;

@@ -158,3 +158,41 @@ FROM (
 ) AS overdue
 WHERE h.workspace_id = overdue.workspace_id AND h.hold_id = overdue.hold_id
 RETURNING h.workspace_id, h.hold_id, h.connection_id;
+
+-- name: policies_to_plan
+-- Policies that were published and whose connections have not been told yet.
+SELECT connector FROM crm_sync.policy WHERE NOT planned ORDER BY connector;
+
+-- name: plan_connections_of
+-- The records of every connection to a provider are looked at again. A job that lives reads the new rules at its end.
+INSERT INTO crm_sync.job (workspace_id, kind, lane, args, unique_key, run_at)
+SELECT workspace_id, 'plan_retention', 'upkeep', jsonb_build_object('connection', connection_id),
+       'plan_retention:' || connection_id, clock_timestamp()
+FROM crm_sync.connection
+WHERE provider = %(connector)s AND state <> 'deleting'
+ON CONFLICT (workspace_id, unique_key)
+    WHERE unique_key IS NOT NULL AND state IN ('parked', 'queued', 'admitted', 'running') DO NOTHING;
+
+-- name: policy_planned
+UPDATE crm_sync.policy SET planned = true WHERE connector = %(connector)s;
+
+-- name: due_plans
+-- Connections whose records' ends are to be reckoned anew, since a rule changed or because time went by.
+SELECT workspace_id, connection_id FROM crm_sync.connection
+WHERE plan_due_at <= clock_timestamp()
+ORDER BY plan_due_at LIMIT %(limit)s
+FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: put_off_plan
+-- Until the job has done its work and says when again; should it never, it is asked for once more.
+UPDATE crm_sync.connection SET plan_due_at = clock_timestamp() + %(wait)s
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s;
+
+-- name: workspaces_with_due_records
+-- Whose records are due? The oldest first; a workspace with very many does not hide the others for long.
+SELECT DISTINCT workspace_id
+FROM ((SELECT workspace_id FROM crm_sync.document
+       WHERE expires_at <= statement_timestamp() ORDER BY expires_at LIMIT %(limit)s)
+      UNION ALL
+      (SELECT workspace_id FROM crm_sync.measure
+       WHERE expires_at <= statement_timestamp() ORDER BY expires_at LIMIT %(limit)s)) AS due;
