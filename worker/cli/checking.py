@@ -16,8 +16,7 @@ from worker.cli.speech import Exit, Speech
 from worker.connectors import registry
 from worker.connectors.contract import Connector, Stream
 from worker.errors import BadRequest
-from worker.kit.cases import Case
-from worker.kit.check import Check, accounts_needed, cases_named
+from worker.kit.check import Check, Trial, accounts_needed, cases_named
 from worker.kit.check import Progress as Told
 from worker.kit.grades import Grade, Report, Result, Verdict
 from worker.kit.provider import QUOTA_SCALE, Provider
@@ -30,7 +29,6 @@ _SIGNS: Final = {
     Verdict.NOT_APPLICABLE: "-",
     Verdict.NOT_TRIED: "not tried",
 }
-Asked = list[tuple[Connector, list[Stream]]]
 
 
 def run_check(
@@ -43,10 +41,11 @@ def run_check(
         Misconfigured: a connector does not load, or no simulated provider plays for it.
     """
     wanted = _grade(at_least)
-    asked = [(connector, _streams(connector, streams)) for connector in map(registry.load, dict.fromkeys(names))]
     chosen = cases_named(cases)
+    connectors = [registry.load(name) for name in dict.fromkeys(names)]
+    trials = [Trial(connector, _streams(connector, streams), chosen) for connector in connectors]
     with _progress(speech) as told:
-        reports = _check(asked, chosen, told)
+        reports = _check(trials, told)
     in_part = bool(streams or cases)
     if speech.as_json:
         speech.data([_as_data(report, in_part=in_part) for report in reports])
@@ -73,19 +72,18 @@ def _streams(connector: Connector, names: Sequence[str]) -> list[Stream]:
     return [stream for stream in connector.streams if not names or stream.name in names]
 
 
-def _check(asked: Asked, cases: Sequence[Case], told: Told) -> list[Report]:
-    # This machine's own settings are no part of it, but the folder's `.env` may say how a family is spoken with.
+def _check(trials: Sequence[Trial], told: Told) -> list[Report]:
     folder = Path(tempfile.mkdtemp(prefix="crm-sync-check-"))
     try:
-        with Provider.start(accounts=accounts_needed(sum(len(streams) for _, streams in asked))) as provider:
-            settings = _settings(folder, provider, asked)
+        with Provider.start(accounts=accounts_needed(trials)) as provider:
+            settings = _settings(folder, provider, trials)
             opened = open_environment(settings)
             try:
                 with (
                     Stage.open(opened.settings, folder, opened.variables()) as stage,
                     opened.client("check", actor="check", reason="a conformance check") as crm,
                 ):
-                    return Check(stage, provider, crm, told, cases).run(asked)
+                    return Check(stage, provider, crm, told).run(trials)
             finally:
                 if opened.servers is not None:
                     opened.servers.close()
@@ -94,11 +92,11 @@ def _check(asked: Asked, cases: Sequence[Case], told: Told) -> list[Report]:
         remove_folder(folder)
 
 
-def _settings(folder: Path, provider: Provider, asked: Asked) -> Settings:
+def _settings(folder: Path, provider: Provider, trials: Sequence[Trial]) -> Settings:
     """Settings with which every connector meets its simulated provider."""
     theirs: dict[str, Any] = {}
-    for connector, _ in asked:
-        theirs |= provider.rehearsal(connector.facts.name).settings
+    for trial in trials:
+        theirs |= provider.rehearsal(trial.connector.facts.name).settings
     return load(
         **theirs,
         mode=Mode.DEVELOPMENT,

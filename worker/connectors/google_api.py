@@ -7,7 +7,7 @@ Source: providers/google.md §1 to §6 (read 2026-11), with Google's own pages n
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -15,7 +15,6 @@ import msgspec
 
 from worker.errors import (
     AdminBlocked,
-    BadRecord,
     CrmSyncError,
     CursorExpired,
     Misconfigured,
@@ -216,16 +215,6 @@ class _NoLine:
 
 
 SERVICES: Final = Services()
-
-
-def read_items(items: Sequence[msgspec.Raw], type_: type[T]) -> Iterator[tuple[int, T | BadRecord]]:
-    """Each item of a list by itself, so that a malformed one spoils no other."""
-    for number, raw in enumerate(items):
-        try:
-            yield number, msgspec.json.decode(raw, type=type_)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            where = str(error).rpartition(" - at ")[2].strip("`")[:100]
-            yield number, BadRecord(where or "the item")
 
 
 class PageTokens:

@@ -29,7 +29,7 @@ from worker.connectors import google_api
 from worker.connectors.contract import Session
 from worker.errors import BadRecord, CrmSyncError, CursorExpired, ProviderRefused, Transient
 from worker.records import FULL_PASS, Attendee, Event, Kind, Page, Part, Record, Refused, When
-from worker.transport.json_reply import read_json
+from worker.transport.json_reply import read_items, read_json
 from worker.transport.ports import Cost
 from worker.transport.replies import Reply
 
@@ -292,7 +292,7 @@ def sort_events(calendar_id: str, items: list[msgspec.Raw], ended: set[str]) -> 
     gone: list[str] = []
     refused: list[Refused] = []
     cancelled: list[tuple[str, _Event]] = []
-    for number, found in google_api.read_items(items, _Event):
+    for number, found in read_items(items, _Event):
         if isinstance(found, BadRecord):
             refused.append(Refused(_key(calendar_id, _id_of(items[number], number)), found.reason, str(found)))
             continue

@@ -36,7 +36,7 @@ from worker.records import (
     Record,
     Refused,
 )
-from worker.transport.json_reply import read_json
+from worker.transport.json_reply import read_items, read_json
 from worker.transport.ports import Cost
 from worker.transport.replies import Reply
 
@@ -198,7 +198,7 @@ def parse_page(body: bytes) -> tuple[_Connections, tuple[Refused, ...]]:
         raw = read_json(body, _RawConnections)
     people: list[_Person] = []
     refused: list[Refused] = []
-    for number, person in google_api.read_items(raw.connections, _Person):
+    for number, person in read_items(raw.connections, _Person):
         if isinstance(person, BadRecord):
             refused.append(Refused(_name_of(raw.connections[number], number), person.reason, str(person)))
         else:

@@ -63,8 +63,7 @@ def first_pass(scene: Scene) -> None:
 
 def second_pass(scene: Scene) -> None:
     """Nothing changed, so nothing is written or announced."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     before = scene.counters()
     scene.sync()
     after = scene.counters()
@@ -76,8 +75,7 @@ def second_pass(scene: Scene) -> None:
 
 def changes(scene: Scene) -> None:
     """What is added and changed follows."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     scene.act("add", 2)
     scene.act("change", 2)
     scene.sync()
@@ -86,8 +84,7 @@ def changes(scene: Scene) -> None:
 
 def tombstones(scene: Scene) -> None:
     """What is deleted goes, and nothing else does."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     scene.act("delete", 2)
     scene.sync()
     scene.require_truth()
@@ -95,8 +92,7 @@ def tombstones(scene: Scene) -> None:
 
 def secrets_kept(scene: Scene) -> None:
     """Replies that repeat the token and the account lead to no log, error or feed entry that does."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     telltales = Telltales(scene)
     for status in (400, 403, 404, 500):
         body = {"text": f"«{telltales.text()}» is not welcome here"}
@@ -120,8 +116,7 @@ def resume(scene: Scene) -> None:
 
 def expired_cursor(scene: Scene) -> None:
     """A dead cursor heals by a full pass, without a duplicate or a false deletion."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     scene.act("add", 2)
     if scene.stream.deletes:
         scene.act("delete", 1)
@@ -132,9 +127,7 @@ def expired_cursor(scene: Scene) -> None:
 
 def dead_grant(scene: Scene) -> None:
     """Access that the person ended asks them to connect again; what is held stays, and a new consent goes on."""
-    scene.connect()
-    scene.sync()
-    scene.settle()
+    scene.begin()
     held = scene.held()
     scene.revoke()
     job = scene.wait(scene.ask())
@@ -149,8 +142,7 @@ def dead_grant(scene: Scene) -> None:
 
 def missing_scope(scene: Scene) -> None:
     """A scope that the provider misses is told of the stream, and costs neither records nor the connection."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     held = scene.held()
     scene.fault(scene.refusal("scope_missing", status=403), times=0)
     job = scene.wait(scene.ask(full=True))
@@ -166,48 +158,44 @@ def missing_scope(scene: Scene) -> None:
 
 def throttled_with_time(scene: Scene) -> None:
     """A 429 that names a time: nothing is asked before it, and then all goes on."""
+    scene.begin()
     scene.fault({**scene.refusal("throttled", status=429), "retry_after": 3}, page=_second(scene))
-    scene.connect()
-    scene.sync()
+    scene.sync(full=True)
     scene.require_pause(3.0)
     scene.require_truth()
 
 
 def throttled_without_time(scene: Scene) -> None:
     """A 429 that names none: a pause of our own, and then all goes on."""
+    scene.begin()
     scene.fault(scene.refusal("throttled", status=429), page=_second(scene))
-    scene.connect()
-    scene.sync()
+    scene.sync(full=True)
     scene.require_pause(1.0)
     scene.require_truth()
 
 
 def server_errors(scene: Scene) -> None:
     """A provider that fails for a while, with and without an answer, costs time only."""
+    scene.begin()
     scene.fault({"status": 503}, page=_second(scene), times=4)
-    scene.fault({"status": 500}, page=_second(scene) + 5, times=1)
-    scene.fault({"reset": True}, page=_second(scene) + 7, times=1)
-    scene.connect()
-    scene.sync()
+    scene.fault({"status": 500}, page=_second(scene) + 5)
+    scene.fault({"reset": True}, page=_second(scene) + 7)
+    scene.sync(full=True)
     scene.require_truth()
 
 
 def half_a_body(scene: Scene) -> None:
     """A reply that is cut off is asked for again; what it did not show is not taken for gone."""
-    scene.fault({"half_body": True}, page=_second(scene), times=1)
-    scene.connect()
-    scene.sync()
-    scene.require_truth()
-    scene.mend()
-    scene.fault({"half_body": True}, page=1, times=4)
+    scene.begin()
+    scene.fault({"half_body": True}, page=_second(scene))
+    scene.fault({"half_body": True}, page=_second(scene) + 2, times=4)
     scene.sync(full=True)
     scene.require_truth()
 
 
 def redirect(scene: Scene) -> None:
     """A redirect to another host is not followed, and costs no record."""
-    scene.connect()
-    scene.sync()
+    scene.begin()
     held = scene.held()
     scene.fault({"redirect": f"https://{ELSEWHERE}/collect"}, page=_second(scene), times=0)
     scene.wait(scene.ask(full=True))
@@ -220,9 +208,9 @@ def redirect(scene: Scene) -> None:
 
 def duplicates(scene: Scene) -> None:
     """Records that come twice, and out of order, are held once."""
+    scene.begin()
     scene.fault({"duplicate_items": 3, "reorder": True}, times=0)
-    scene.connect()
-    scene.sync()
+    scene.sync(full=True)
     scene.require_truth()
     scene.act("change", 2)
     scene.sync()
@@ -231,9 +219,10 @@ def duplicates(scene: Scene) -> None:
 
 def killed_half_way(scene: Scene) -> None:
     """A worker that is killed (kill -9) while a page comes in: another one goes on, and nothing is lost or doubled."""
-    scene.fault({"delay_s": 15}, page=_second(scene))
-    scene.connect()
-    job_id = scene.ask()
+    scene.begin()
+    # Every further page waits, so that none of the scenes is through before the last one has come so far.
+    scene.fault({"delay_s": 25}, page=_second(scene), times=0)
+    job_id = scene.ask(full=True)
     scene.until(lambda: len(scene.page_requests()) >= _second(scene), "the pass never came to the page")
     scene.mortal()
     scene.mend()
@@ -245,9 +234,9 @@ def killed_half_way(scene: Scene) -> None:
 
 def repeated_page_token(scene: Scene) -> None:
     """A list that names the same page again and again is left, and read properly when it is well."""
+    scene.begin()
     scene.fault({"repeat_page_token": True}, page=2, times=0)
-    scene.connect()
-    job_id = scene.ask()
+    job_id = scene.ask(full=True)
     asked: Callable[[], int] = lambda: len(scene.page_requests())  # noqa: E731 - a name for what is asked twice.
 
     def left() -> bool:
@@ -264,9 +253,10 @@ def repeated_page_token(scene: Scene) -> None:
 
 def malformed_record(scene: Scene) -> None:
     """A record that cannot be read is set aside and counted; the others come, and it follows when it is well."""
+    scene.begin()
+    scene.act("change", 2)
     scene.spoil()
-    scene.connect()
-    scene.sync()
+    scene.sync(full=True)
     refused, held, there = scene.counters().refused, len(scene.held()), len(scene.truth())
     require(refused > 0, "no record was set aside, though one of them cannot be read")
     require(held >= there - refused, f"{there - held} records are missing, and only {refused} were set aside")
@@ -277,10 +267,10 @@ def malformed_record(scene: Scene) -> None:
 
 def empty_page(scene: Scene) -> None:
     """A page without records that names a next one is not the end."""
+    scene.begin()
     for page in (1, 3):
         scene.fault({"empty_page_with_token": True}, page=page)
-    scene.connect()
-    scene.sync()
+    scene.sync(full=True)
     scene.require_truth()
     scene.mend()
     scene.act("add", 2)
@@ -291,16 +281,18 @@ def empty_page(scene: Scene) -> None:
 
 def unknown_fields(scene: Scene) -> None:
     """Fields that nobody knows yet change nothing."""
+    scene.begin()
     scene.fault({"unknown_fields": True}, times=0)
-    scene.connect()
-    scene.sync()
+    scene.sync(full=True)
+    refused = scene.counters().refused
+    require(not refused, f"{refused} records were set aside for a field that they had more than before")
     scene.require_truth()
 
 
 def restless_world(scene: Scene) -> None:
     """Records come, change and go while the pass is under way; the next pass leads to the truth."""
+    scene.begin()
     scene.fault({"delay_s": 0.1}, times=0)
-    scene.connect()
     job_id = scene.ask(full=True)
     acts = ["add", "change", *(["delete"] if scene.stream.deletes else [])]
     for number in range(40):

@@ -22,14 +22,9 @@ from worker.kit.provider import Provider, Rehearsal, RehearsalRefused
 from worker.kit.scene import NotHeld, Scene
 from worker.kit.stage import Stage, Temper
 
-AT_ONCE: Final = 8
+AT_ONCE: Final = 12
 Progress = Callable[[Result, int, int], None]
 """Called with each result, how many there are by now, and how many there will be."""
-
-
-def accounts_needed(streams: int) -> int:
-    """How many accounts a check of so many streams uses up, whichever connectors they are of."""
-    return len(CASES) * streams
 
 
 def cases_named(names: Sequence[str]) -> tuple[Case, ...]:
@@ -46,6 +41,20 @@ def cases_named(names: Sequence[str]) -> tuple[Case, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """What of a connector is to be tried."""
+
+    connector: Connector
+    streams: Sequence[Stream]
+    cases: Sequence[Case] = CASES
+
+
+def accounts_needed(trials: Sequence[Trial]) -> int:
+    """How many accounts trials use up, whichever connectors they are of."""
+    return sum(len(trial.cases) * len(trial.streams) for trial in trials)
+
+
+@dataclass(frozen=True, slots=True)
 class _Task:
     connector: Connector
     stream: Stream
@@ -56,24 +65,22 @@ class _Task:
 class Check:
     """One check. `crm` is the CRM's door of any tenant; `progress` sees each result as it comes."""
 
-    def __init__(
-        self, stage: Stage, provider: Provider, crm: Client, progress: Progress, cases: Sequence[Case] = CASES
-    ) -> None:
+    def __init__(self, stage: Stage, provider: Provider, crm: Client, progress: Progress) -> None:
         self._stage, self._provider, self._crm, self._progress = stage, provider, crm, progress
-        self._cases = cases
         self._results: list[tuple[Connector, Result]] = []
         self._guard = threading.Lock()
         self._total = 0
 
-    def run(self, connectors: Sequence[tuple[Connector, Sequence[Stream]]]) -> list[Report]:
-        """Grade connectors by the streams given.
+    def run(self, trials: Sequence[Trial]) -> list[Report]:
+        """Try connectors, each as its trial says.
 
         Raises:
             Misconfigured: no simulated provider plays for one of them, or for one of its streams.
             Unavailable: the processes do not come up.
         """
-        rehearsals = {each.facts.name: self._provider.rehearsal(each.facts.name) for each, _ in connectors}
-        tasks = self._tasks(connectors, rehearsals)
+        names = [trial.connector.facts.name for trial in trials]
+        rehearsals = {name: self._provider.rehearsal(name) for name in names}
+        tasks = self._tasks(trials, rehearsals)
         for temper in (temper for temper in Temper if any(task.case.temper is temper for task in tasks)):
             # One that holds for nothing else must hold first, so that its failure is told once and not of every case.
             first = [task for task in tasks if task.case.temper is temper and task.case.run is first_pass]
@@ -82,22 +89,21 @@ class Check:
             self._play(first, rehearsals)
             self._play([task for task in rest if self._may_be_tried(task)], rehearsals)
         return [
-            Report(connector.facts.name, _in_order(result for whose, result in self._results if whose is connector))
-            for connector, _ in connectors
+            Report(name, _in_order(result for whose, result in self._results if whose is trial.connector))
+            for name, trial in zip(names, trials, strict=True)
         ]
 
-    def _tasks(
-        self, connectors: Sequence[tuple[Connector, Sequence[Stream]]], rehearsals: Mapping[str, Rehearsal]
-    ) -> list[_Task]:
+    def _tasks(self, trials: Sequence[Trial], rehearsals: Mapping[str, Rehearsal]) -> list[_Task]:
         """What is to be tried; what facts rule out is noted at once."""
-        self._total = sum(len(self._cases) * len(streams) for _, streams in connectors)
+        self._total = sum(len(trial.cases) * len(trial.streams) for trial in trials)
         tasks = []
         # Connectors that meet one provider share its accounts, and no two cases may meet in one.
         unused = {rehearsal.accounts: iter(rehearsal.accounts) for rehearsal in rehearsals.values()}
-        for connector, streams in connectors:
+        for trial in trials:
+            connector = trial.connector
             accounts = unused[rehearsals[connector.facts.name].accounts]
-            for stream in streams:
-                for case in self._cases:
+            for stream in trial.streams:
+                for case in trial.cases:
                     why = case.ruled_out(connector.facts, stream)
                     if why:
                         self._note(connector, Result(case.name, stream.name, case.grade, Verdict.NOT_APPLICABLE, why))

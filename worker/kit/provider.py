@@ -118,10 +118,14 @@ class Provider:
         """Drop a rule."""
         self.control("faults", method="DELETE", number=number)
 
-    def requests(self, account: str | None = None, host: str | None = None) -> list[dict[str, Any]]:
-        """What was asked so far, for an account or of a host."""
+    def requests(self, account: str | None = None, *, host: str | None = None, since: int = 0) -> list[dict[str, Any]]:
+        """What was asked after a number, for an account or of a host."""
         asked = {name: text for name, text in (("account", account), ("host", host)) if text is not None}
-        return list(self.control(f"requests?{urlencode(asked)}")["requests"])
+        return list(self.control(f"requests?{urlencode({**asked, 'since': since})}")["requests"])
+
+    def last_request(self) -> int:
+        """The number of the newest request."""
+        return int(self.control("requests?account=-")["last"])
 
     def control(self, name: str, body: dict[str, Any] | None = None, method: str | None = None, **query: Any) -> Any:
         """Ask, or tell, the control door.

@@ -65,6 +65,7 @@ class Scene:
         self.crm.register_workspace()
         self.connection: UUID | None = None
         self._faults: list[int] = []
+        self._since = 0
 
     # The person.
 
@@ -97,6 +98,13 @@ class Scene:
         """End at the provider all that was granted."""
         self._rehearse("revoke")
 
+    def begin(self) -> None:
+        """Connect, and sync everything once, undisturbed: whatever then goes wrong may cost nothing that is held."""
+        self.connect()
+        self.sync()
+        self.settle()
+        self._since = self.provider.last_request()
+
     # The provider.
 
     def act(self, what: str, count: int = 1) -> None:
@@ -125,8 +133,12 @@ class Scene:
             self.provider.clear(self._faults.pop())
 
     def page_requests(self) -> list[dict[str, Any]]:
-        """The requests for pages of the stream, as the provider saw them."""
-        return [request for request in self.provider.requests(self.account) if _fits(self.part.pages, request)]
+        """The requests for pages of the stream since `begin`, as the provider saw them."""
+        return [
+            request
+            for request in self.provider.requests(self.account, since=self._since)
+            if _fits(self.part.pages, request)
+        ]
 
     def truth(self) -> list[dict[str, Any]]:
         """What ought to be held: for each record some fields of its normal form."""

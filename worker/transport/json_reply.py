@@ -11,6 +11,7 @@ or of the wrong type fails where it stands, as that one item.
 import json
 import math
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -56,6 +57,16 @@ def read_json(source: Reply | bytes, type_: type[T]) -> T:
         raise _wrong_shape(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRecord("The JSON cannot be read.") from None
+
+
+def read_items(items: Sequence[msgspec.Raw], type_: type[T]) -> Iterator[tuple[int, T | BadRecord]]:
+    """Each item of a list by itself, so that a malformed one spoils no other."""
+    for number, raw in enumerate(items):
+        try:
+            yield number, msgspec.json.decode(raw, type=type_)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            where = str(error).rpartition(" - at ")[2].strip("`")[:100]
+            yield number, BadRecord(where or "the item")
 
 
 def _without_nuls(body: bytes) -> bytes:
