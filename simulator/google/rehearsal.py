@@ -115,7 +115,7 @@ class GoogleRehearsal:
         return self._edit(account, {"do": "delete_message", "ids": ids})
 
     def _spoilt_mail(self, account: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        chosen = self._mails(account)[0]["id"]
+        chosen = self._mails(account)[-1]["id"]
         return {"path": f"/messages/{chosen}", "times": 0}, {"body": {"kind": "list"}}
 
     def _meetings(self, account: str) -> list[dict[str, Any]]:

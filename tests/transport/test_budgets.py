@@ -114,6 +114,19 @@ def test_first_book_of_a_deployment_opens_with_empty_buckets(redis_url) -> None:
     assert took(books(redis_url, Clock(), first=True), Permit(USER, "u", 60))
 
 
+def test_a_second_one_who_comes_before_the_first_has_opened_the_book_waits_for_it(redis_url) -> None:
+    clock, prefix = Clock(), f"t{next(_prefixes)}"
+    first = books(redis_url, clock, prefix=prefix)
+
+    def meanwhile(_seconds: float) -> None:
+        assert took(first, Permit(USER, "u", 10))
+
+    second = Budgets(redis_url, first_book=lambda: False, prefix=prefix, now_ms=clock, sleep=meanwhile)
+    assert took(second, Permit(USER, "v", 10)), "all was taken for spent, though the book was just being opened"
+    first.close()
+    second.close()
+
+
 def test_clock_that_is_set_back_frees_nothing(redis_url) -> None:
     clock = Clock()
     book = books(redis_url, clock)

@@ -19,7 +19,7 @@ from worker.errors import Misconfigured, Unavailable
 _PATIENCE_S: Final = 60.0
 PEOPLE: Final = 14
 MESSAGES: Final = 14
-EVENTS: Final = 60
+EVENTS: Final = 20
 PAGE_LIMIT: Final = 4
 QUOTA_SCALE: Final = 10_000.0
 """Small worlds with small pages: a check is about what happens, not about how much."""

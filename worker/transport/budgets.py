@@ -38,6 +38,8 @@ LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
 """How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _SLEEPABLE_S = 1.0
 _REDIS_TIMEOUT_S = 2.0
+_FIRST_ONE_S = 0.3
+"""How long one who is not the first waits for the first one's book, before all is taken for spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,16 @@ class Budgets:
         """Seconds to wait; 0 when the permits were taken."""
         answer = self._run(permits, "")
         if answer[0] == "no book":
-            answer = self._run(permits, "first" if self._first_book() else "lost")
+            answer = self._open_book(permits)
         return int(answer[1]) / 1000 if answer[0] == "wait" else 0.0
+
+    def _open_book(self, permits: Sequence[Permit]) -> list[str]:
+        if self._first_book():
+            return self._run(permits, "first")
+        # Whoever was told that it is the first may be about to open it: a deployment begins with many threads at once.
+        self._sleep(_FIRST_ONE_S)
+        answer = self._run(permits, "")
+        return self._run(permits, "lost") if answer[0] == "no book" else answer
 
     def _run(self, permits: Sequence[Permit], opening: str) -> list[str]:
         keys = [f"{self._prefix}:book"]
