@@ -153,7 +153,7 @@ EXAMPLES = [
     'POST /_control/faults {"match": {"path": "/token$", "times": 0}, "action": {"lost_reply": true}}',
     'POST /_control/faults {"match": {"path": "connections"}, "action": {"body": {"kind": "lone_surrogate"}}}',
     "GET  /_control/google_ads (advertising accounts and who reaches them)",
-    "GET  /_control/google_ads/truth?customer=berlin&kind=days|campaigns&from=2026-11-01&to=2026-11-22",
+    "GET  /_control/google_ads/truth?customer=berlin&kind=days|sums|campaigns&from=2026-11-01&to=2026-11-22",
     'POST /_control/google_ads/world {"do": "restate_days", "customer": "tokyo", "campaign": "…", "days": {"…": null}}',
     'POST /_control/google_ads/errors {"error": "RESOURCE_TEMPORARILY_EXHAUSTED", "customer": "berlin", "times": 2}',
     'POST /_control/google_ads/switches {"access_level": "explorer", "page_size": 100}',

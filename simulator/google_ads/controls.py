@@ -7,6 +7,7 @@
 The truth is in whole millionths: a test can hold what was synced against it without rounding.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from simulator.google_ads.dates import read_day, shown
 from simulator.google_ads.edits import AdsEdits
 from simulator.google_ads.scripted import ScriptedError, ScriptedErrors
 from simulator.world import World
+from simulator.world.ad_campaigns import Campaign
+from simulator.world.ad_days import Figures
 
 
 class AdsControls:
@@ -72,15 +75,31 @@ class AdsControls:
 
     def _days(self, customer: Customer, query: dict[str, str]) -> list[dict[str, Any]]:
         """Return every day with anything in it, as it is known now."""
-        first, last = (read_day(query[name]) if name in query else None for name in ("from", "to"))
-        today = customer.today(self._world.known_at())
         return [
             {"customer": str(customer.number), "campaign": str(campaign.number), "currency": customer.currency,
              "day": shown(day), **figures._asdict()}
-            for campaign in customer.campaigns
-            if query.get("campaign") in (None, str(campaign.number))
-            for day, figures in self._world.days(customer, campaign, first or 1, last or today)
+            for campaign, day, figures in self._chosen(customer, query)
         ]  # fmt: skip
+
+    def _sums(self, customer: Customer, query: dict[str, str]) -> list[dict[str, Any]]:
+        """Return how many days each campaign has, and what they add up to."""
+        sums: dict[int, tuple[int, Figures]] = {}
+        for campaign, _, figures in self._chosen(customer, query):
+            days, before = sums.get(campaign.number, (0, Figures()))
+            sums[campaign.number] = days + 1, before.plus(figures)
+        return [
+            {"customer": str(customer.number), "campaign": str(number), "currency": customer.currency, "days": days,
+             **figures._asdict()}
+            for number, (days, figures) in sums.items()
+        ]  # fmt: skip
+
+    def _chosen(self, customer: Customer, query: dict[str, str]) -> Iterator[tuple[Campaign, int, Figures]]:
+        first = _asked_day(query, "from", 1)
+        last = _asked_day(query, "to", customer.today(self._world.known_at()))
+        for campaign in customer.campaigns:
+            if query.get("campaign") in (None, str(campaign.number)):
+                for day, figures in self._world.days(customer, campaign, first, last):
+                    yield campaign, day, figures
 
     def _edit(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
         if method != "POST":
@@ -108,4 +127,13 @@ class AdsControls:
         return {"errors": self._errors.waiting}
 
 
-_TRUTHS = {"days": "_days", "campaigns": "_campaigns"}
+def _asked_day(query: dict[str, str], name: str, default: int) -> int:
+    if name not in query:
+        return default
+    day = read_day(query[name])
+    if day is None:
+        raise ValueError(f"{query[name]!r} is no day.")
+    return day
+
+
+_TRUTHS = {"days": "_days", "campaigns": "_campaigns", "sums": "_sums"}

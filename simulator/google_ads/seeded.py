@@ -9,8 +9,9 @@
                 direct: shop (USD), cancelled-root
     account 2   second          account 3   solo (THB), lab (a test manager) ── lab-1          account 4   nothing
 
-Every further Google account reaches nothing either. `bulk` has as many accounts as `--ad-accounts` says. With
-`--page-limit` the world is small: few campaigns that began lately, so that a connector can be tried in all its faults.
+Further Google accounts reach nothing. `bulk` has as many accounts as `--ad-accounts` says: 18 of them with
+`--ad-campaigns 50` have half a million campaign days within 37 months. With `--page-limit` the world is small: few
+campaigns that began lately, so that a connector can be tried in all its faults.
 """
 
 from dataclasses import dataclass

@@ -129,6 +129,21 @@ def test_coarser_periods_and_whole_accounts_add_up_to_the_same(ads: AdsCaller) -
     assert {row["segments"]["month"][-2:] for row in months} == {"01"}
 
 
+def test_the_truth_is_told_in_days_or_in_sums_and_only_of_days_that_there_are(ads: AdsCaller) -> None:
+    start = back(ads, "bahrain", 90)
+    days = ads.truth("bahrain", **{"from": start})
+    sums = ads.truth("bahrain", kind="sums", **{"from": start})
+    assert sum(item["days"] for item in sums) == len(days)
+    for name in (*COUNTS.values(), *SHARES.values()):
+        assert sum(item[name] for item in sums) == sum(item[name] for item in days)
+    with pytest.raises(ControlRefused, match="is no day"):
+        ads.truth("bahrain", to="yesterday")
+    with pytest.raises(ControlRefused, match="no truth about"):
+        ads.truth("bahrain", kind="dreams")
+    with pytest.raises(ControlRefused, match="atlantis"):
+        ads.truth("atlantis")
+
+
 def test_amounts_beyond_what_a_double_holds_keep_every_micro(ads: AdsCaller) -> None:
     day = ads.today("bahrain")
     campaign = ads.truth("bahrain", kind="campaigns")[0]["id"]
