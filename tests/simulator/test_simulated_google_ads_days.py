@@ -68,6 +68,12 @@ def later(ads: AdsCaller, days: float) -> None:
     ads.token = str(ads.simulator.grant(ads.account, [AUTH + "adwords"])["access_token"])
 
 
+def at_hour(ads: AdsCaller, hour: int) -> None:
+    """Move the clock to an hour (UTC) of the day after next, whatever the hour is now."""
+    now = ads.simulator.control("clock")["now"]
+    later(ads, 2 + hour / 24 - now % 86_400 / 86_400)
+
+
 @pytest.mark.parametrize("key", LEAVES)
 def test_every_day_is_the_truth_to_the_micro_in_every_currency_and_across_clock_changes(
     ads: AdsCaller, key: str
@@ -163,6 +169,7 @@ def test_video_costs_are_odd_micros_and_yen_are_whole(ads: AdsCaller) -> None:
 
 
 def test_a_day_later_the_last_days_are_restated_and_conversions_further_back(ads: AdsCaller) -> None:
+    at_hour(ads, 18)
     query, start, end = daily(ads, "new-york", 150), back(ads, "new-york", 150), ads.today("new-york")
     before = rows_by_day(ads.rows("new-york", query))
     assert rows_by_day(ads.rows("new-york", query)) == before
@@ -197,9 +204,7 @@ def test_rows_vanish_in_restatements(ads: AdsCaller) -> None:
 
 
 def test_today_is_the_account_s_own_and_grows(ads: AdsCaller) -> None:
-    now = ads.simulator.control("clock")["now"]
-    ads.simulator.advance(-(now % 86_400) + 16 * 3_600)
-    later(ads, 0)
+    at_hour(ads, 16)
     utc_day = datetime.fromtimestamp(ads.simulator.control("clock")["now"], UTC).date()
     zones = {one["key"]: one["zone"] for one in ads.overview()}
     for key in ("tokyo", "new-york"):
@@ -215,6 +220,7 @@ def test_today_is_the_account_s_own_and_grows(ads: AdsCaller) -> None:
 
 
 def test_nothing_is_known_of_days_to_come(ads: AdsCaller) -> None:
+    at_hour(ads, 12)
     today = date.fromisoformat(ads.today("tokyo"))
     rows = ads.rows("tokyo", DAILY.format(today - timedelta(2), today + timedelta(30)))
     assert max(row["segments"]["date"] for row in rows) == today.isoformat()
@@ -238,7 +244,7 @@ def test_campaigns_are_of_three_scripts_and_all_statuses_and_keep_their_past(ads
     everything = "".join(name for key in LEAVES for name in (r["name"] for r in ads.truth(key, kind="campaigns")))
     assert all(any(low <= sign <= high for sign in everything) for low, high in (("ก", "๙"), ("ء", "ي"), ("a", "z")))
     removed = next(number for number, status in statuses.items() if status == "REMOVED")
-    past = ads.rows("berlin", daily(ads, "berlin", 300) + f" AND campaign.id = {removed}")
+    past = ads.rows("berlin", daily(ads, "berlin", 1_100) + f" AND campaign.id = {removed}")
     assert past
     assert {row["campaign"]["status"] for row in past} == {"REMOVED"}
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -92,11 +93,11 @@ def test_the_requests_of_a_stream_are_told_apart_from_the_others(ads: AdsCaller,
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_an_item_is_spoilt_and_a_refusal_is_worded_by_the_provider(ads: AdsCaller, stream: str) -> None:
-    today = ads.today("tokyo")
+    today = date.fromisoformat(ads.today("tokyo"))
     key, query = {
         "accounts": ("agency", "SELECT customer_client.id FROM customer_client"),
         "campaigns": ("tokyo", "SELECT campaign.id FROM campaign"),
-        "campaign_days": ("tokyo", DAILY.format(today, today)),
+        "campaign_days": ("tokyo", DAILY.format(today - timedelta(6), today)),
     }[stream]
     spoil = rehearse(ads, stream, "spoil")
     ads.simulator.control("faults", spoil)
