@@ -19,6 +19,8 @@ from simulator.microsoft.grants import Grants
 from simulator.microsoft.graph import Graph
 from simulator.microsoft.oauth import LOGIN_HOST, OAuth
 from simulator.microsoft.oauth_errors import plain_error
+from simulator.microsoft.rehearsal import MicrosoftRehearsal
+from simulator.rehearsal import Rehearsal
 
 
 class Microsoft:
@@ -45,6 +47,7 @@ class Microsoft:
         self._oauth = OAuth(options, simulator.world, self._grants, page)
         self._graph = Graph(simulator, self._access)
         self._controls = MicrosoftControls(simulator, self._grants, page, self._access, self._graph.services)
+        self._rehearsal = MicrosoftRehearsal(options, simulator.world, self._controls.table)
 
     def identify(self, request: Request) -> None:
         """Note whose bearer or refresh token it is, dead or alive."""
@@ -82,6 +85,10 @@ class Microsoft:
     def controls(self) -> Mapping[str, ControlHandler]:
         """Return Microsoft's controls."""
         return self._controls.table
+
+    def rehearsals(self) -> list[Rehearsal]:
+        """Return how the connector may be tried."""
+        return [self._rehearsal.rehearsal()]
 
     def concerns(self, query: dict[str, str], given: dict[str, Any]) -> bool:
         """Say whether a control that other families have, too, is about this one."""

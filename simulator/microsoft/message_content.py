@@ -151,6 +151,11 @@ def _people(tree: Part, header: str) -> tuple[Party, ...]:
     return named or ((Party("", value.strip()),) if value.strip() else ())
 
 
-def conversation(owner: str, root: int) -> str:
-    """Return what a thread is known by."""
+def conversation_id(owner: str, root: int) -> str:
+    """Return the id of a thread, which begins with the mail of a number."""
+    return "AAQk" + thread_digits(owner, root)
+
+
+def thread_digits(owner: str, root: int) -> str:
+    """Return what the ids of a thread are made from."""
     return hashlib.blake2b(f"{owner} {root}".encode(), digest_size=24).hexdigest()

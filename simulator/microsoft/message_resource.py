@@ -7,7 +7,7 @@ import base64
 from typing import Any
 
 from simulator.microsoft.calls import Preferences
-from simulator.microsoft.message_content import Attached, Content, conversation, sanitised
+from simulator.microsoft.message_content import Attached, Content, conversation_id, sanitised, thread_digits
 from simulator.microsoft.times import etag, utc
 from simulator.world.folders import Folder, Item
 from simulator.world.mail_facts import Party
@@ -33,7 +33,7 @@ def message(
 ) -> dict[str, Any]:
     """Return everything that is usually said about a message."""
     key = etag(item.number, item.version)
-    thread = conversation(owner, mail.root)
+    thread = thread_digits(owner, mail.root)
     entry: dict[str, Any] = {
         "@odata.etag": key,
         "id": message_id,
@@ -49,7 +49,7 @@ def message(
         "bodyPreview": " ".join(content.plain.split())[:_PREVIEW],
         "importance": "normal",
         "parentFolderId": folder_id,
-        "conversationId": "AAQk" + thread,
+        "conversationId": conversation_id(owner, mail.root),
         "conversationIndex": base64.b64encode(b"\x01\x01" + bytes.fromhex(thread)[:20]).decode(),
         "isDeliveryReceiptRequested": False,
         "isReadReceiptRequested": False,

@@ -93,3 +93,28 @@ def test_a_package_brings_a_provider_and_a_broken_one_is_named(tmp_path: Path) -
         os.kill(process.pid, 15)
         _, said = process.communicate(timeout=10)
     assert "The simulated provider bad (not_there:Bad) does not load" in said
+
+
+def rehearse_outlook(simulator: Simulator, stream: str, do: str, **more: Any) -> Any:
+    account = simulator.facts["microsoft"]["accounts"][0]
+    return simulator.control(
+        "rehearse", {"connector": "outlook", "stream": stream, "do": do, "account": account, **more}
+    )
+
+
+@pytest.mark.parametrize("stream", ["contacts", "messages"])
+def test_every_act_of_outlook_s_streams_shows_in_what_ought_to_be_held(simulator: Simulator, stream: str) -> None:
+    def shown() -> list[str]:
+        items = rehearse_outlook(simulator, stream, "held")["items"]
+        return sorted(json.dumps(item, sort_keys=True) for item in items)
+
+    before = shown()
+    rehearse_outlook(simulator, stream, "add", count=3)
+    added = shown()
+    assert len(added) == len(before) + 3
+    rehearse_outlook(simulator, stream, "change", count=2)
+    changed = shown()
+    assert (len(changed), changed == added) == (len(added), False)
+    rehearse_outlook(simulator, stream, "delete", count=2)
+    assert len(shown()) == len(changed) - 2
+    assert rehearse_outlook(simulator, stream, "spoil")["action"]
