@@ -44,7 +44,7 @@ class MicrosoftRehearsal:
                 "outlook_window_days": "0",
             },
             consent=self._consent,
-            revoke=lambda account: self._controls["entra"]("POST", {}, {"remove_consent": account}),
+            revoke=self._revoke,
             streams={
                 "profile": StreamRehearsal(
                     pages={"host": GRAPH_HOST, "path": "/me$"},
@@ -80,6 +80,10 @@ class MicrosoftRehearsal:
     def _consent(self, authorize_url: str, account: str, scopes: list[str] | None) -> str:
         asked = {"authorize_url": authorize_url, "account": account, "scopes": scopes}
         return str(self._controls["consent"]("POST", {}, asked)["redirect_url"])
+
+    def _revoke(self, account: str) -> Any:
+        """Let the person remove the application, an hour ago: until then its access token would have lived on."""
+        return self._controls["entra"]("POST", {}, {"remove_consent": account, "expire_access_tokens": account})
 
     def _truth(self, account: str, kind: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self._controls["truth"]("GET", {"account": account, "kind": kind}, {})["items"]
@@ -128,5 +132,5 @@ class MicrosoftRehearsal:
         return self._edit(account, {"do": "delete_message", "ids": ids})
 
     def _spoilt_mail(self, account: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        chosen = self._mails(account)[0]["immutable_id"]
+        chosen = self._mails(account)[0]["immutable_id"].rstrip("=")  # An address may have its padding encoded.
         return {"path": f"/messages/{chosen}", "times": 0}, {"body": {"kind": "list"}}
