@@ -2,6 +2,9 @@
 
 stream     purpose    API             what is synced
 profile    (any)      Graph v1.0      the account itself: address and name
+contacts   contacts   Graph v1.0      the contact folders: `outlook_contacts.py`
+
+Each of those files says how its cursor lives and dies, how deletions are learned, what the limits and the gaps are.
 
 A person gives each purpose by itself, and no scope is asked for that their purposes do not need. Organisations mostly
 let nobody but an administrator consent to mail: then the connection is `blocked_by_admin` until one has, and the person
@@ -17,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from worker.connectors import microsoft_api
+from worker.connectors import microsoft_api, outlook_contacts
 from worker.connectors.contract import Connector, Facts, Session, Stream
 from worker.records import FULL_PASS, Kind, Page, Part, Profile, Purpose, Record
 from worker.transport.json_reply import read_json
@@ -36,6 +39,7 @@ FACTS: Final = Facts(
         "profile": "to show the account's name",
         "offline_access": "to sync while nobody is signed in",
         "User.Read": "to know the account by an id that never changes, and to show its address",
+        outlook_contacts.SCOPE: "to read the contact folders; nothing can be changed with it",
     },
     setup=(
         (
@@ -99,6 +103,18 @@ CONNECTOR: Final = Connector(
             deletes=False,
             incremental=False,
             cursor_dies=False,
+        ),
+        Stream(
+            name="contacts",
+            purpose=Purpose.CONTACTS,
+            kind=Kind.CONTACT,
+            scopes=(outlook_contacts.SCOPE,),
+            interval=timedelta(minutes=15),
+            parts=outlook_contacts.parts,
+            pages=outlook_contacts.pages,
+            whereabouts=outlook_contacts.whereabouts,
+            deletions="removals, each looked at before it is believed; full passes by absence, likewise",
+            cursor="Microsoft's delta link of each folder; no fixed age is promised",
         ),
     ),
 )

@@ -154,6 +154,12 @@ class ProviderSession:
             self, costs=costs, classify=classify, repeatable=repeatable, max_body=max_body, timeout_s=timeout_s
         )
 
+    def refused(self, costs: Sequence[Cost], until: datetime) -> None:
+        """The provider refused a part of a request (an entry of a batch) until a moment: nobody asks before it."""
+        # Without Redis there is nothing to correct.
+        with suppress(Unavailable):
+            self._books.learned(self._permits(costs), until - self._now())
+
     def _permits(self, costs: Sequence[Cost]) -> tuple[Permit, ...]:
         units: dict[str, int] = {}
         for cost in costs:

@@ -1,0 +1,193 @@
+"""Many reads of one Microsoft account in one request (`$batch`), each with a status of its own.
+
+An outer 200 says nothing of what is within: single entries are refused for coming too fast, with a `Retry-After` of
+their own. Then the mailbox is left alone until that time, by everybody who shares its budget, and only those entries
+are asked for again. Replies come in any order; one that is missing or cannot be read is None: nobody knows, ask again.
+
+Source: providers/microsoft-linkedin.md §3.7 (read 2026-11); https://learn.microsoft.com/graph/json-batching
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from worker.connectors import microsoft_api
+from worker.connectors.contract import Session
+from worker.errors import NotFound, ProviderRefused, RunAgainLater, SetAside, Throttled, TooMuchData, Transient
+from worker.records import Refused
+from worker.transport.json_reply import read_json
+from worker.transport.replies import Reply
+from worker.transport.retry_after import retry_hint
+
+URL: Final = f"{microsoft_api.ROOT}/$batch"
+MOST_IN_BATCH: Final = 20
+MOST_BYTES: Final = 64 * 1024 * 1024
+TIMEOUT_S: Final = 60.0
+
+
+class _Answer(msgspec.Struct):
+    id: str
+    status: int
+    headers: dict[str, Any] = {}
+    body: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Answers(msgspec.Struct):
+    responses: list[msgspec.Raw] = []
+
+
+class Found(msgspec.Struct):
+    """What became of the items that were asked for; `again` are those that Microsoft would not give just now."""
+
+    bodies: dict[str, bytes] = {}
+    gone: list[str] = []
+    refused: list[Refused] = []
+    again: list[str] = []
+    because: RunAgainLater | None = None
+
+
+def read_items(session: Session, paths: dict[str, str]) -> Found:
+    """The items behind `paths`, which are relative and stand under the items' keys.
+
+    Raises:
+        CrmSyncError: what concerns the whole connection, or each was refused.
+    """
+    found = Found()
+    keys = list(paths)
+    for start in range(0, len(keys), MOST_IN_BATCH):
+        if found.because is not None:
+            found.again += keys[start:]  # The mailbox is to be left alone.
+            break
+        chunk = {key: paths[key] for key in keys[start : start + MOST_IN_BATCH]}
+        _merge(found, _read(session, chunk))
+    return found
+
+
+def _read(session: Session, paths: dict[str, str]) -> Found:
+    try:
+        replies = read_many(session, list(paths.values()))
+    except TooMuchData as error:
+        keys = list(paths)
+        if len(keys) == 1:
+            return Found(refused=[Refused(keys[0], error.reason, "the item is over our cap")])
+        half = len(keys) // 2
+        found = _read(session, {key: paths[key] for key in keys[:half]})
+        _merge(found, _read(session, {key: paths[key] for key in keys[half:]}))
+        return found
+    found = sort_replies(list(paths), replies, session)
+    if isinstance(found.because, Throttled) and found.because.until is not None:
+        session.http.refused(microsoft_api.costs(), found.because.until)
+    return found
+
+
+def _merge(found: Found, more: Found) -> None:
+    found.bodies |= more.bodies
+    found.gone += more.gone
+    found.refused += more.refused
+    found.again += more.again
+    found.because = more.because or found.because
+
+
+def read_many(session: Session, paths: Sequence[str]) -> list[Reply | None]:
+    """The replies to a GET of each of at most twenty `paths`, in their order.
+
+    Raises:
+        Transient: the reply is no batch.
+        TooMuchData: all replies together are over the cap.
+        CrmSyncError: what the session raises for the outer request.
+    """
+    reply = session.http.send(
+        "POST",
+        URL,
+        headers=[*microsoft_api.headers(()), ("content-type", "application/json")],
+        body=write_batch(paths),
+        costs=microsoft_api.batch_costs(len(paths)),
+        classify=microsoft_api.classify,
+        repeatable=True,
+        max_body=MOST_BYTES,
+        timeout_s=TIMEOUT_S,
+    )
+    return read_batch(reply, len(paths))
+
+
+def write_batch(paths: Sequence[str]) -> bytes:
+    """The body of a batch. The header for immutable ids goes with each entry, since none is handed down. Pure."""
+    entries = [
+        {"id": str(number), "method": "GET", "url": path, "headers": {"Prefer": microsoft_api.IMMUTABLE_IDS}}
+        for number, path in enumerate(paths)
+    ]
+    return msgspec.json.encode({"requests": entries})
+
+
+def read_batch(reply: Reply, count: int) -> list[Reply | None]:
+    """The inner replies, by their ids. Pure.
+
+    Raises:
+        Transient: the reply is no batch.
+    """
+    try:
+        answers = read_json(reply, _Answers)
+    except SetAside:
+        raise Transient("Microsoft answered a batch with something that is no batch.") from None
+    found: list[Reply | None] = [None] * count
+    for raw in answers.responses:
+        try:
+            answer = msgspec.json.decode(raw, type=_Answer)
+        except (msgspec.MsgspecError, RecursionError):
+            continue
+        if answer.id.isdecimal() and len(answer.id) < 3 and int(answer.id) < count:
+            headers = {name.lower(): str(value) for name, value in answer.headers.items()}
+            found[int(answer.id)] = Reply(answer.status, headers, bytes(answer.body))
+    return found
+
+
+def sort_replies(keys: Sequence[str], replies: Sequence[Reply | None], session: Session) -> Found:
+    """What each inner reply of a batch means.
+
+    Raises:
+        CrmSyncError: an inner reply concerns the whole connection, or each was refused.
+    """
+    found = Found()
+    refusal: ProviderRefused | None = None
+    for key, reply in zip(keys, replies, strict=True):
+        try:
+            found.bodies[key] = _inner(reply, session)
+        except NotFound:
+            found.gone.append(key)
+        except RunAgainLater as error:
+            found.again.append(key)
+            found.because = _sooner_told(found.because, error)
+        except ProviderRefused as error:
+            refusal = error
+            found.refused.append(Refused(key, error.reason, str(error)[:200]))
+    if refusal is not None and len(keys) > 1 and len(found.refused) == len(keys):
+        raise refusal
+    return found
+
+
+def _sooner_told(before: RunAgainLater | None, error: RunAgainLater) -> RunAgainLater:
+    """The provider's wish to slow down tells more than a fault that is over in a moment; of two, the longer one."""
+    if before is None or (isinstance(error, Throttled) and not isinstance(before, Throttled)):
+        return error
+    later = error.until is not None and (before.until is None or error.until > before.until)
+    return error if later and isinstance(error, Throttled) else before
+
+
+def _inner(reply: Reply | None, session: Session) -> bytes:
+    if reply is None:
+        raise Transient("Microsoft left an item out of a batch.")
+    if reply.status < 300:
+        return reply.body
+    error = microsoft_api.classify(reply)
+    until = retry_hint(reply.header("retry-after"), session.now()).until
+    if isinstance(error, Throttled) or reply.status == 429:
+        raise Throttled("Microsoft asks us to slow down (429, in a batch).", until=until)
+    if reply.status in {401, 408, 424} or reply.status >= 500:
+        # An inner 401 beneath an outer 200 is a token that died between the two; the next request renews it.
+        raise Transient(f"Microsoft failed ({reply.status}, in a batch).", until=until)
+    if error is not None:
+        raise error
+    if reply.status in {404, 410}:
+        raise NotFound(f"Microsoft no longer has it ({reply.status}).")
+    raise ProviderRefused(f"Microsoft refused an item ({reply.status}).")
