@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         ),
     ] = "common"
 
+    outlook_window_days: Annotated[
+        int, Field(ge=0, description="how far back the first pass of a mail folder reaches; 0 means everything")
+    ] = 365
+
     policy_dir: Annotated[
         Path | None,
         Field(description="folder of policy files of your own, each read in place of ours of the same name"),

@@ -3,6 +3,7 @@
 stream     purpose    API             what is synced
 profile    (any)      Graph v1.0      the account itself: address and name
 contacts   contacts   Graph v1.0      the contact folders: `outlook_contacts.py`
+messages   mail       Graph v1.0      the mail folders, without some: `outlook_mail.py`, `outlook_folders.py`
 
 Each of those files says how its cursor lives and dies, how deletions are learned, what the limits and the gaps are.
 
@@ -20,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from worker.connectors import microsoft_api, outlook_contacts
+from worker.connectors import microsoft_api, outlook_contacts, outlook_mail
 from worker.connectors.contract import Connector, Facts, Session, Stream
 from worker.records import FULL_PASS, Kind, Page, Part, Profile, Purpose, Record
 from worker.transport.json_reply import read_json
@@ -33,6 +34,7 @@ FACTS: Final = Facts(
     hosts=microsoft_api.HOSTS,
     oauth=microsoft_api.MICROSOFT_OAUTH,
     budgets=microsoft_api.BUDGETS,
+    options=(outlook_mail.WINDOW,),
     purposes=(Purpose.CONTACTS, Purpose.MAIL, Purpose.CALENDAR),
     scope_reasons={
         "openid": "to sign in",
@@ -40,6 +42,7 @@ FACTS: Final = Facts(
         "offline_access": "to sync while nobody is signed in",
         "User.Read": "to know the account by an id that never changes, and to show its address",
         outlook_contacts.SCOPE: "to read the contact folders; nothing can be changed with it",
+        outlook_mail.SCOPE: "to read mails with their texts; nothing can be sent, changed or deleted with it",
     },
     setup=(
         (
@@ -114,6 +117,19 @@ CONNECTOR: Final = Connector(
             pages=outlook_contacts.pages,
             whereabouts=outlook_contacts.whereabouts,
             deletions="removals, each looked at before it is believed; full passes by absence, likewise",
+            cursor="Microsoft's delta link of each folder; no fixed age is promised",
+        ),
+        Stream(
+            name="messages",
+            purpose=Purpose.MAIL,
+            kind=Kind.MESSAGE,
+            scopes=(outlook_mail.SCOPE,),
+            interval=timedelta(minutes=5),
+            parts=outlook_mail.parts,
+            pages=outlook_mail.pages,
+            whereabouts=outlook_mail.whereabouts,
+            deletions="removals, each looked at before it is believed, and what goes to a folder that is left out; "
+            "full passes by absence, likewise",
             cursor="Microsoft's delta link of each folder; no fixed age is promised",
         ),
     ),

@@ -1,0 +1,322 @@
+"""The stream `messages` of Outlook over the real transport: moves, removals, batches, windows, oddities."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.connectors.microsoft import HeldInParts, session_over
+from tests.connectors.outlook_mailbox import OutlookMailbox, error
+from tests.connectors.sessions import NOW, ConnectorSession, scripted
+from worker.connectors import outlook_mail
+from worker.errors import CursorExpired, NotFound, Throttled, Transient
+from worker.records import Message, Part
+
+INBOX = Part("id-inbox")
+
+
+def session_of(mailbox: OutlookMailbox, **options: Any) -> ConnectorSession:
+    return session_over(scripted(mailbox), "CANARY-access", **options)
+
+
+def holding(mailbox: OutlookMailbox) -> HeldInParts:
+    return HeldInParts(outlook_mail, lambda key: key in mailbox.truth())
+
+
+def check(mailbox: OutlookMailbox, held: HeldInParts) -> None:
+    assert {key: part for key, (part, _) in held.records.items()} == mailbox.truth()
+    for key, (part, body) in held.records.items():
+        assert isinstance(body, Message)
+        assert body.labels[0] == f"folder:{part[3:] if part != 'id-Clients' else part}"
+        assert body.subject == mailbox.mails[key]["subject"]
+    assert held.lost == []
+
+
+@pytest.fixture
+def mailbox() -> OutlookMailbox:
+    mailbox = OutlookMailbox()
+    for number in range(14):
+        mailbox.add(("inbox", "sentitems", "Clients")[number % 3])
+    return mailbox
+
+
+@pytest.fixture
+def held(mailbox: OutlookMailbox) -> HeldInParts:
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    return held
+
+
+def test_first_pass_brings_every_folder_but_those_left_out(mailbox):
+    for name in ("deleteditems", "junkemail", "drafts"):
+        mailbox.add(name)
+    mailbox.folders["id-Old"] = "id-deleteditems"
+    mailbox.log["id-Old"] = []
+    mailbox.add("Old")
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    check(mailbox, held)
+    assert len(held.records) == 14
+
+
+def test_every_request_and_every_entry_of_a_batch_asks_for_immutable_ids(mailbox, held):
+    assert len(mailbox.immutable) > 20
+    assert all(mailbox.immutable)
+
+
+def test_a_quiet_mailbox_costs_a_request_a_folder_and_reads_no_mail(mailbox, held):
+    mailbox.asked.clear()
+    held.sync(session_of(mailbox))
+    assert not [path for path in mailbox.asked if path.startswith("messages/")]
+    assert len([path for path in mailbox.asked if path.endswith("/delta")]) == 4
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("only_removed", [False, True])
+def test_a_moved_mail_is_neither_lost_nor_doubled_whichever_folder_is_read_first(
+    mailbox, held, backwards, only_removed
+):
+    mailbox.moved_back_is_only_removed = only_removed
+    mailbox.move("m0000", "Clients")
+    mailbox.move("m0003", "archive")
+    mailbox.move("m0003", "inbox")
+    mailbox.move("m0001", "deleteditems")
+    mailbox.move("m0004", "junkemail")
+    mailbox.move("m0004", "sentitems")
+    mailbox.delete("m0002")
+    held.sync(session_of(mailbox), lambda parts: parts[::-1] if backwards else parts)
+    check(mailbox, held)
+
+
+def test_a_new_mail_that_was_moved_away_and_back_before_it_was_ever_seen_is_read(mailbox, held):
+    key = mailbox.add("inbox")
+    mailbox.move(key, "Clients")
+    mailbox.move(key, "inbox")
+    held.read_part(session_of(mailbox), INBOX)
+    assert held.records[key][0] == "id-inbox"
+
+
+def test_a_move_is_known_to_its_new_folder_before_that_is_read(mailbox, held):
+    mailbox.move("m0000", "Clients")
+    held.read_part(session_of(mailbox), INBOX)
+    assert held.records["m0000"][0] == "id-Clients"
+    mailbox.drop_folder("Clients")
+    held.sync(session_of(mailbox))
+    check(mailbox, held)
+
+
+def test_a_mail_that_moves_to_a_folder_made_just_now_goes_with_it(mailbox, held):
+    mailbox.folders["id-New"] = None
+    mailbox.log["id-New"] = []
+    mailbox.move("m0000", "New")
+    held.read_part(session_of(mailbox), INBOX)
+    assert held.records["m0000"][0] == "id-New"
+
+
+def test_a_forgotten_place_heals_that_folder_alone_and_reads_only_what_is_new(mailbox, held):
+    mailbox.move("m0000", "Clients")
+    mailbox.delete("m0003")
+    new = mailbox.add("inbox")
+    mailbox.expire("inbox")
+    mailbox.asked.clear()
+    with pytest.raises(CursorExpired):
+        held.read_part(session_of(mailbox), INBOX)
+    held.forget("id-inbox")
+    held.read_part(session_of(mailbox), INBOX)
+    held.sync(session_of(mailbox))
+    check(mailbox, held)
+    read = [path for path in mailbox.asked if path.startswith("messages/")]
+    assert {"messages/m0000", "messages/m0003", f"messages/{new}"} <= set(read)
+    assert "messages/m0006" not in read
+
+
+def test_a_folder_that_is_gone_is_told(mailbox, held):
+    del mailbox.folders["id-inbox"]
+    with pytest.raises(NotFound):
+        held.read_part(session_of(mailbox), INBOX)
+
+
+def test_old_mail_is_listed_only_and_what_we_hold_of_it_stays(mailbox):
+    old = mailbox.add("inbox", received="2020-01-01T00:00:00Z")
+    new = mailbox.add("inbox", received=(NOW - timedelta(days=3)).isoformat())
+    held = holding(mailbox)
+    held.sync(session_of(mailbox, window_days=30))
+    assert new in held.records
+    assert old not in held.records
+    everything = holding(mailbox)
+    everything.sync(session_of(mailbox))
+    everything.forget("id-inbox")
+    everything.sync(session_of(mailbox, window_days=30))
+    assert old in everything.records
+    assert everything.lost == []
+
+
+def test_an_entry_that_is_throttled_within_a_batch_is_asked_for_again_alone(mailbox):
+    mailbox.inner["m0000"] = [error(429, "ApplicationThrottled", **{"Retry-After": "0.2"})]
+    held, session = holding(mailbox), session_of(mailbox)
+    held.sync(session)
+    check(mailbox, held)
+    assert mailbox.asked.count("messages/m0000") == 2
+    assert mailbox.asked.count("messages/m0003") == 1
+
+
+def test_a_batch_of_refusals_waits_as_long_as_microsoft_says(mailbox):
+    for key in mailbox.mails:
+        mailbox.inner[key] = [error(429, "ApplicationThrottled", **{"Retry-After": "37"})]
+    held = holding(mailbox)
+    with pytest.raises(Throttled) as caught:
+        held.read_part(session_of(mailbox), INBOX)
+    assert caught.value.until == NOW + timedelta(seconds=37)
+
+
+def test_replies_of_a_batch_are_matched_by_their_ids(mailbox):
+    mailbox.backwards = True
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    check(mailbox, held)
+
+
+def test_a_mail_that_microsoft_fails_at_for_ever_is_set_aside_and_holds_up_nobody(mailbox):
+    mailbox.inner["m0000"] = [error(500, "ErrorCorruptData")] * 20
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    assert held.refused == {"m0000": "transient"}
+    assert set(held.records) == set(mailbox.truth()) - {"m0000"}
+
+
+def test_a_mail_that_cannot_be_read_is_set_aside(mailbox):
+    mailbox.mails["m0000"]["subject"] = 7
+    mailbox.mails["m0003"]["receivedDateTime"] = "never"
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    assert set(held.refused) == {"m0000", "m0003"}
+
+
+def test_a_round_that_ends_without_a_link_or_goes_in_circles_is_no_end(mailbox):
+    session, held = session_of(mailbox), holding(mailbox)
+    mailbox.outer = [(200, {}, {"value": []})] * 9
+    with pytest.raises(Transient, match="without a link"):
+        held.read_part(session, INBOX)
+    link = "https://graph.microsoft.com/v1.0/me/x?$skiptoken=1"
+    mailbox.outer = [(200, {}, {"value": [], "@odata.nextLink": link})] * 9
+    with pytest.raises(Transient, match="twice"):
+        held.read_part(session, INBOX)
+
+
+def test_attachments_are_told_without_their_bytes(mailbox):
+    mailbox.change("m0000", hasAttachments=True)
+    mailbox.files["m0000"] = [
+        {"@odata.type": "#microsoft.graph.fileAttachment", "id": "a1", "name": "plan.pdf",
+         "contentType": "application/PDF", "size": 12, "isInline": False},
+        {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "a2", "name": None, "size": None},
+        {"name": "no id"},
+    ]  # fmt: skip
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    body = held.records["m0000"][1]
+    assert isinstance(body, Message)
+    assert [(file.part_id, file.filename, file.mime_type, file.size_bytes) for file in body.attachments] == [
+        ("a1", "plan.pdf", "application/pdf", 12), ("a2", "", "", 0)
+    ]  # fmt: skip
+
+
+def test_a_mail_is_read_as_it_is_meant(mailbox):
+    ana = {"emailAddress": {"name": "Ana  Ruiz", "address": "ana@example.com"}}
+    mailbox.change(
+        "m0000",
+        **{"from": None},
+        sender=ana,
+        toRecipients=[{"emailAddress": {"name": "Old", "address": "/O=X/CN=OLD"}}, {"emailAddress": None}, ana],
+        body={"contentType": "html", "content": '<p>Hi<img src="http://t.example/x"><script>1</script></p>'},
+        internetMessageId=" <x@host> ", conversationId="c1", categories=["Red", "Blue"], bodyPreview="Hi",
+        internetMessageHeaders=[{"name": "In-Reply-To", "value": "<y@host>"}, {"name": "List-Id", "value": "<l>"}],
+        sentDateTime="2026-11-20T09:00:00+02:00",
+    )  # fmt: skip
+    mailbox.change("m0003", body={"contentType": "text", "content": "plain < text"}, subject=None)
+    held = holding(mailbox)
+    held.sync(session_of(mailbox))
+    body = held.records["m0000"][1]
+    assert isinstance(body, Message)
+    assert (body.provider_id, body.thread_id, body.rfc_message_id) == ("m0000", "c1", "<x@host>")
+    assert body.sender is not None
+    assert (body.sender.value, body.sender.name) == ("ana@example.com", "Ana Ruiz")
+    assert [(person.value, person.name) for person in body.to] == [("", "Old"), ("ana@example.com", "Ana Ruiz")]
+    assert "script" not in body.html
+    assert "http" not in body.html
+    assert body.labels == ("folder:inbox", "category:Blue", "category:Red")
+    assert (body.in_reply_to, body.headers) == ("<y@host>", (("list-id", "<l>"),))
+    assert body.sent_at == datetime(2026, 11, 20, 7, tzinfo=UTC)
+    plain = held.records["m0003"][1]
+    assert isinstance(plain, Message)
+    assert (plain.text, plain.html, plain.subject) == ("plain < text", "", "")
+
+
+FOLDERS = st.sampled_from(["inbox", "Clients", "archive", "deleteditems", "junkemail"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), FOLDERS),
+        st.tuples(st.just("move"), st.integers(0, 8), FOLDERS),
+        st.tuples(st.just("move"), st.integers(0, 8), FOLDERS),
+        st.tuples(st.just("change"), st.integers(0, 8)),
+        st.tuples(st.just("delete"), st.integers(0, 8)),
+        st.tuples(st.just("expire"), FOLDERS),
+        st.tuples(st.just("read"), st.integers(0, 3), st.integers(1, 3)),
+        st.tuples(st.just("sync"), st.permutations(range(4))),
+    ),
+    max_size=25,
+)
+
+
+def act(mailbox: OutlookMailbox, step: tuple[Any, ...]) -> None:
+    """Something that a person does."""
+    keys = sorted(mailbox.mails)
+    match step:
+        case ("add", folder):
+            mailbox.add(folder)
+        case ("move", number, folder) if keys:
+            mailbox.move(keys[number % len(keys)], folder)
+        case ("change", number) if keys:
+            key = keys[number % len(keys)]
+            mailbox.change(key, subject=mailbox.mails[key]["subject"] + "x")
+        case ("delete", number) if keys:
+            mailbox.delete(keys[number % len(keys)])
+        case ("expire", folder):
+            mailbox.expire(folder)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=STEPS, meanwhile=STEPS, only_removed=st.booleans(), size=st.integers(1, 4))
+def test_mail_moved_in_every_order_while_it_is_read_and_killed_is_never_lost_and_never_doubled(
+    steps, meanwhile, only_removed, size
+):
+    mailbox = OutlookMailbox()
+    mailbox.page_size, mailbox.moved_back_is_only_removed = size, only_removed
+    for number in range(6):
+        mailbox.add(("inbox", "Clients")[number % 2])
+    held, session = holding(mailbox), session_of(mailbox)
+    later = iter([step for step in meanwhile if step[0] not in {"read", "sync"}])
+
+    def restless(path: str) -> None:
+        if path.endswith("/delta"):
+            mailbox.before = lambda _: None
+            act(mailbox, next(later, ("nothing",)))
+            mailbox.before = restless
+
+    mailbox.before = restless
+    for step in steps:
+        match step:
+            case ("read", which, pages):
+                part = list(outlook_mail.parts(session))[which]
+                try:
+                    held.read_part(session, part, most_pages=pages)
+                except CursorExpired:
+                    held.forget(part.key)
+            case ("sync", order):
+                held.sync(session, lambda parts, order=order: [parts[place] for place in order])
+            case _:
+                act(mailbox, step)
+    mailbox.before = lambda _: None
+    held.sync(session)
+    check(mailbox, held)

@@ -1,0 +1,92 @@
+"""The mail folders of a Microsoft account: which of them are synced, and what a mail's folder is called.
+
+Left out, with all beneath them, are Deleted Items and Junk (what a person threw away), Drafts, Outbox and Scheduled
+(what was not sent), Conversation History (chats) and Sync Issues (Outlook's own notes). Hidden folders hold nobody's
+mail. Ids tell nothing, so the well-known ones are asked for by their names, which every language of Outlook knows.
+
+Source: providers/microsoft-linkedin.md §3.1 (read 2026-11)
+"""
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from worker.connectors import microsoft_api
+from worker.connectors.contract import Session
+from worker.connectors.microsoft_batch import read_items
+from worker.errors import Transient
+from worker.records import Part
+from worker.transport.json_reply import read_json
+
+LEFT_OUT: Final = (
+    "deleteditems",
+    "junkemail",
+    "drafts",
+    "outbox",
+    "scheduled",
+    "conversationhistory",
+    "syncissues",
+)
+NAMED: Final = ("inbox", "sentitems", "archive")
+"""Folders that are called by these names, whatever the mailbox' language; the others are called by their ids."""
+MOST_FOLDERS: Final = 5_000
+_LIST: Final = f"{microsoft_api.ROOT}/me/mailFolders"
+_SELECT: Final = (("$select", "id,displayName,childFolderCount,isHidden"), ("includeHiddenFolders", "true"))
+
+
+class _Folder(msgspec.Struct, rename="camel"):
+    id: str
+    display_name: str | None = None
+    child_folder_count: int = 0
+    is_hidden: bool | None = None
+
+
+class MailFolders:
+    """The folders as they were when they were last asked for; a folder that is new since then is looked for once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._synced: dict[str, str] = {}
+        self._away: set[str] = set()
+
+    def parts(self) -> Iterator[Part]:
+        """The folders that are synced.
+
+        Raises:
+            Transient: Microsoft listed none, or would not say which are the well-known ones. To believe either would
+                delete mail, or bring what was thrown away.
+        """
+        named = self._well_known()
+        left_out = {named[name] for name in LEFT_OUT if name in named}
+        names = {named[name]: name for name in NAMED if name in named}
+        synced: dict[str, str] = {}
+        waiting = [_LIST]
+        while waiting:
+            for folder in microsoft_api.whole_list(self._session, waiting.pop(0), _Folder, _SELECT):
+                if folder.id in left_out or folder.is_hidden or folder.id in synced:
+                    continue
+                synced[folder.id] = names.get(folder.id, folder.id)
+                if folder.child_folder_count and len(synced) < MOST_FOLDERS:
+                    waiting.append(f"{_LIST}/{quote(folder.id, safe='')}/childFolders")
+                yield Part(folder.id, folder.display_name or "")
+        if not synced:
+            raise Transient("Microsoft listed no mail folder at all.")
+        self._synced = synced
+        self._away = left_out
+
+    def name_of(self, folder: str) -> str | None:
+        """What a synced folder is called; None for one that is not synced."""
+        if folder and folder not in self._synced and folder not in self._away:
+            for _ in self.parts():
+                pass
+            if folder not in self._synced:
+                self._away.add(folder)
+        return self._synced.get(folder)
+
+    def _well_known(self) -> dict[str, str]:
+        found = read_items(self._session, {name: f"/me/mailFolders/{name}?$select=id" for name in (*LEFT_OUT, *NAMED)})
+        if found.again or found.refused:
+            raise found.because or Transient("Microsoft would not say which the well-known folders are.")
+        return {name: read_json(body, _Folder).id for name, body in found.bodies.items()}
