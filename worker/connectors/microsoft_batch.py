@@ -22,6 +22,8 @@ from worker.transport.retry_after import retry_hint
 
 URL: Final = f"{microsoft_api.ROOT}/$batch"
 MOST_IN_BATCH: Final = 20
+FEW: Final = 4
+"""As many as Outlook works on at a time: for questions of which each must be answered, or all is asked again."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 60.0
 
@@ -47,19 +49,19 @@ class Found(msgspec.Struct):
     because: RunAgainLater | None = None
 
 
-def read_items(session: Session, paths: dict[str, str]) -> Found:
-    """The items behind `paths`, which are relative and stand under the items' keys.
+def read_items(session: Session, paths: dict[str, str], *, at_once: int = MOST_IN_BATCH) -> Found:
+    """The items behind `paths`, which are relative and stand under the items' keys; `at_once` in a batch.
 
     Raises:
         CrmSyncError: what concerns the whole connection, or each was refused.
     """
     found = Found()
     keys = list(paths)
-    for start in range(0, len(keys), MOST_IN_BATCH):
+    for start in range(0, len(keys), at_once):
         if found.because is not None:
             found.again += keys[start:]  # The mailbox is to be left alone.
             break
-        chunk = {key: paths[key] for key in keys[start : start + MOST_IN_BATCH]}
+        chunk = {key: paths[key] for key in keys[start : start + at_once]}
         _merge(found, _read(session, chunk))
     return found
 

@@ -79,7 +79,10 @@ class Collection(Protocol):
         """Where an item is looked at, beneath the root."""
 
     def records(self, bodies: dict[str, bytes]) -> dict[str, Record | BadRecord | None]:
-        """What was found under each key: in our form, unreadable, or in a place that is not ours (None)."""
+        """What was found under each key: in our form, unreadable, or in a place that is not ours (None).
+
+        One that is missing was not told in full, and is asked for again.
+        """
 
 
 class Item(msgspec.Struct):
@@ -170,6 +173,8 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
     """
     asked, rest = place.pending[:READ_AT_ONCE], place.pending[READ_AT_ONCE:]
     found = read_items(session, {key: of.path(key) for key in asked})
+    told = of.records(found.bodies)
+    found.again += [key for key in found.bodies if key not in told]
     tries, not_before = 0, None
     if len(found.again) == len(asked):
         if found.because is not None and (isinstance(found.because, Throttled) or found.because.until is not None):
@@ -181,7 +186,7 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
             found.again, tries, not_before = [], 0, None
     records: list[Record] = []
     gone = found.gone
-    for key, what in of.records(found.bodies).items():
+    for key, what in told.items():
         if what is None:
             gone.append(key)
         elif isinstance(what, BadRecord):

@@ -21,7 +21,7 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
-from worker.connectors.microsoft_batch import read_items
+from worker.connectors.microsoft_batch import FEW, read_items
 from worker.connectors.microsoft_delta import Item, Place, Sorted, key_of, rounds
 from worker.errors import BadRecord, SetAside, Transient
 from worker.records import (
@@ -121,7 +121,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
 def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | None]:
     """The folder in which each contact is now, or None."""
     keys = [body.provider_id if isinstance(body, Contact) else "" for body in bodies]
-    found = read_items(session, {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key})
+    found = read_items(session, {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key}, at_once=FEW)
     if found.again or found.refused:
         raise found.because or Transient("Microsoft would not say where some contacts are.")
     folders = _Folders(session)

@@ -15,7 +15,7 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
-from worker.connectors.microsoft_batch import read_items
+from worker.connectors.microsoft_batch import FEW, read_items
 from worker.errors import Transient
 from worker.records import Part
 from worker.transport.json_reply import read_json
@@ -31,6 +31,7 @@ LEFT_OUT: Final = (
 )
 NAMED: Final = ("inbox", "sentitems", "archive")
 """Folders that are called by these names, whatever the mailbox' language; the others are called by their ids."""
+ALWAYS_THERE: Final = ("inbox", "drafts", "deleteditems", "junkemail")
 MOST_FOLDERS: Final = 5_000
 _LIST: Final = f"{microsoft_api.ROOT}/me/mailFolders"
 _SELECT: Final = (("$select", "id,displayName,childFolderCount,isHidden"), ("includeHiddenFolders", "true"))
@@ -86,7 +87,9 @@ class MailFolders:
         return self._synced.get(folder)
 
     def _well_known(self) -> dict[str, str]:
-        found = read_items(self._session, {name: f"/me/mailFolders/{name}?$select=id" for name in (*LEFT_OUT, *NAMED)})
-        if found.again or found.refused:
+        paths = {name: f"/me/mailFolders/{name}?$select=id" for name in (*LEFT_OUT, *NAMED)}
+        found = read_items(self._session, paths, at_once=FEW)
+        # Not every mailbox has, or even knows, each of them; but none is without these.
+        if found.again or not found.bodies.keys() >= set(ALWAYS_THERE):
             raise found.because or Transient("Microsoft would not say which the well-known folders are.")
         return {name: read_json(body, _Folder).id for name, body in found.bodies.items()}

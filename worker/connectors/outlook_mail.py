@@ -29,7 +29,7 @@ import msgspec
 
 from worker.connectors import microsoft_api, outlook_message
 from worker.connectors.contract import Option, Session
-from worker.connectors.microsoft_batch import read_items
+from worker.connectors.microsoft_batch import FEW, read_items
 from worker.connectors.microsoft_delta import Place, Sorted, key_of, rounds
 from worker.connectors.outlook_folders import MailFolders
 from worker.errors import BadRecord, SetAside, Transient
@@ -66,7 +66,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
 def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | None]:
     """The folder in which each mail is now, or None."""
     keys = [body.provider_id if isinstance(body, Message) else "" for body in bodies]
-    found = read_items(session, {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key})
+    found = read_items(session, {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key}, at_once=FEW)
     if found.again or found.refused:
         raise found.because or Transient("Microsoft would not say where some mails are.")
     folders = MailFolders(session)
@@ -124,6 +124,8 @@ class _Mails:
                 told[key] = (message, folder)
         files = self._files([key for key, (message, _) in told.items() if message.has_attachments])
         for key, (message, folder) in told.items():
+            if message.has_attachments and key not in files:
+                continue  # A mail without its attachments would be half of it.
             try:
                 body_ = outlook_message.message_of(message, folder, files.get(key, ()))
                 found[key] = Record(key, Kind.MESSAGE, body_, part=message.parent_folder_id)
@@ -132,16 +134,11 @@ class _Mails:
         return found
 
     def _files(self, keys: Sequence[str]) -> dict[str, tuple[Attachment, ...]]:
-        """What is attached to these mails.
-
-        Raises:
-            RunAgainLater: Microsoft would not tell just now; a mail without its attachments would be half of it.
-        """
+        """What is attached to these mails; of those that Microsoft would not tell just now, nothing."""
         select = f"?$select={outlook_message.ATTACHMENT_SELECT}"
         found = read_items(self._session, {key: f"{_path(key)}/attachments{select}" for key in keys})
-        if found.again:
-            raise found.because or Transient("Microsoft would not tell what is attached to some mails.")
-        return {key: outlook_message.files_of(body) for key, body in found.bodies.items()}
+        nothing = dict.fromkeys([*found.gone, *(item.key for item in found.refused)], ())
+        return nothing | {key: outlook_message.files_of(body) for key, body in found.bodies.items()}
 
 
 _REMOVED: Final = datetime.min.replace(tzinfo=UTC)
