@@ -56,6 +56,7 @@ class HeldInParts:
         self.cursors: dict[str, bytes | None] = {}
         self.seen: dict[str, set[str]] = {}
         self.lost: list[str] = []
+        self.unshown: set[str] = set()
         self.pages: list[Page] = []
 
     def take(self, session: Any, part: str, page: Page) -> None:
@@ -63,6 +64,7 @@ class HeldInParts:
         seen = self.seen.setdefault(part, set())
         for record in page.records:
             self.records[record.key] = (part if record.part is None else record.part, record.body)
+            (self.unshown.discard if record.part in {None, part} else self.unshown.add)(record.key)
             self.refused.pop(record.key, None)
         shown = {record.key for record in page.records}
         for key in set(page.tombstones) - shown:
@@ -84,6 +86,8 @@ class HeldInParts:
                 self._drop(key)
             else:
                 self.records[key] = (now, self.records[key][1])
+                if now != part:
+                    self.unshown.add(key)
 
     def _drop(self, key: str) -> None:
         if self.alive(key):
@@ -92,17 +96,18 @@ class HeldInParts:
 
     def read_part(self, session: Any, part: Part, *, most_pages: int | None = None) -> bool:
         """Turn pages; False if it stopped before the end, as a killed worker does."""
-        held = {key for key, (of, _) in self.records.items() if of == part.key}
-        if hasattr(session, "held"):
-            session.held = held
+        session.held = self._known(part)
         for number, page in enumerate(self.stream.pages(session, part, self.cursors.get(part.key)), start=1):
             self.take(session, part.key, page)
-            session.held = {key for key, (of, _) in self.records.items() if of == part.key}
+            session.held = self._known(part)
             if not page.more:
                 return True
             if number == most_pages or page.not_before is not None:
                 return False
         raise AssertionError("a run ended without a last page")
+
+    def _known(self, part: Part) -> set[str]:
+        return {key for key, (of, _) in self.records.items() if of == part.key and key not in self.unshown}
 
     def sync(self, session: Any, order: Callable[[list[Part]], list[Part]] = list) -> None:
         """All parts to the end; a dead cursor begins anew, what is to come later is asked for again."""

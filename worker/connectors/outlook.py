@@ -28,14 +28,14 @@ from worker.transport.json_reply import read_json
 
 FACTS: Final = Facts(
     name="outlook",
-    title="Microsoft (Outlook mail, contacts, calendar)",
+    title="Microsoft (Outlook mail and contacts)",
     family="microsoft",
     api_version="graph v1.0",
     hosts=microsoft_api.HOSTS,
     oauth=microsoft_api.MICROSOFT_OAUTH,
     budgets=microsoft_api.BUDGETS,
     options=(outlook_mail.WINDOW,),
-    purposes=(Purpose.CONTACTS, Purpose.MAIL, Purpose.CALENDAR),
+    purposes=(Purpose.CONTACTS, Purpose.MAIL),
     scope_reasons={
         "openid": "to sign in",
         "profile": "to show the account's name",

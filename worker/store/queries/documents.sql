@@ -12,14 +12,14 @@ CROSS JOIN LATERAL (
 ) AS held;
 
 -- name: known
--- Which of these keys do we hold in this part?
+-- Which of these keys do we hold in this part? What moved here and was not shown here yet is to be read anew.
 SELECT held.document_key
 FROM unnest(%(keys)b::bytea[]) AS page (document_key)
 CROSS JOIN LATERAL (
     SELECT d.document_key
     FROM crm_sync.document d
     WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
-      AND d.document_key = page.document_key AND d.part_key = %(part)s
+      AND d.document_key = page.document_key AND d.part_key = %(part)s AND d.pass_id <> 0
     LIMIT 1
 ) AS held;
 
