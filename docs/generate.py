@@ -143,7 +143,12 @@ def retention_page() -> str:
 
 _RETENTION: Final = (
     "Every kind of record has a rule that says how long it may stay. The rules are files, one for each provider, in",
-    "`worker/connectors/policies/`; another package brings its own, `policies/NAME.toml` beside its module.\n",
+    "`worker/connectors/policies/`; another package brings its own, `policies/NAME.toml` beside its module. An",
+    "operator who knows better puts a changed file with a higher version into `CRM_SYNC_POLICY_DIR`.\n",
+    "A workspace may ask for less (`crm-sync retention set`), never for more: the shorter rule counts. From its end on",
+    "a record cannot be read, and soon after it is deleted. While an account is connected, each sync confirms what it",
+    "still shows, so that a rule which counts from the last showing ends only what nobody confirms any longer.",
+    "`crm-sync why` tells of one record why it is here, `crm-sync retention report` what is held by which rule.\n",
 )
 
 

@@ -25,7 +25,7 @@ from psycopg.rows import dict_row
 
 from worker.errors import BadRequest, KeyShredded, Misconfigured, NotFound, SealBroken
 from worker.records import Body, Kind, read_normal_form
-from worker.store import audit, connections_view, jobs_view, records_view
+from worker.store import audit, connections_view, jobs_view, records_view, retention_view
 from worker.store.connections_view import Connection, Hold, Receipt, Stream, Workspace
 from worker.store.database import Connection as Transaction
 from worker.store.database import Database, translated_errors
@@ -359,6 +359,43 @@ class Client:
         """The proofs of what was ended, oldest first."""
         with self._database.transaction(self.workspace) as tx:
             return connections_view.receipts(tx, self.workspace, connection_id)
+
+    # How long it stays.
+
+    def retention_rules(self) -> list[dict[str, Any]]:
+        """What the workspace asks for beyond the providers' rules."""
+        with self._database.transaction(self.workspace) as tx:
+            return retention_view.own_rules(tx, self.workspace)
+
+    def set_retention(self, connector: str, kind: str, max_age: timedelta, *, counted_from: str | None = None) -> str:
+        """Have records of a kind stay for a shorter time; returns from when that counts. What is held follows soon.
+
+        Raises:
+            BadRequest: no policy knows that kind, or the time cannot be.
+        """
+        with self._database.transaction(self.workspace) as tx:
+            return retention_view.set_rule(tx, self.workspace, connector, kind, max_age, counted_from, self.actor)
+
+    def unset_retention(self, connector: str, kind: str) -> bool:
+        """Take that back; False if there was nothing to take back."""
+        with self._database.transaction(self.workspace) as tx:
+            return retention_view.unset_rule(tx, self.workspace, connector, kind)
+
+    def retention_report(self) -> list[dict[str, Any]]:
+        """What is held, by kind and by the rule that ends it, with the rule's source."""
+        with self._database.transaction(self.workspace) as tx:
+            return retention_view.report(tx, self.workspace)
+
+    def why(self, key: str) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """Why the record of a key is here; or what the feed said last of it, if it is not. Nothing is opened.
+
+        Raises:
+            BadRequest: it is no key.
+        """
+        document_key = _key_bytes(key)
+        with self._database.transaction(self.workspace) as tx:
+            found = retention_view.why(tx, self.workspace, document_key)
+            return found, None if found else retention_view.last_heard_of(tx, self.workspace, document_key)
 
     # What changed.
 

@@ -284,6 +284,8 @@ def _day(moment: datetime) -> Date:
         return moment.date()  # On the first or the last day that there is, in some time zone.
 
 
+DATED = frozenset({Kind.MESSAGE, Kind.EVENT, Kind.CAMPAIGN_DAY})
+"""Kinds whose records have a day of their own."""
 LIES_AHEAD = frozenset({Kind.EVENT})
 """Kinds whose day may be in the future. That of a mail may not, whatever its sender wrote."""
 

@@ -183,6 +183,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "keys.shred_keys": {"purposes": ["grant"]},
     "ledger.finish": {"state": "done", "attempt": "stays"},
     "retention.batch_to_plan": {"stream": ""},
+    "client.set_rule": {"kind": "contact"},
     "parts.turn_page": {"last": True},
     "client.jobs": {"kind": None},
     "parts.close_hold": {"state": "approved"},

@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from worker.cli import connecting, dead, deletions, demonstration, diagnosis, keys, plugins, processes, records, syncing
+from worker.cli import (
+    connecting,
+    dead,
+    deletions,
+    demonstration,
+    diagnosis,
+    keys,
+    plugins,
+    processes,
+    records,
+    retention,
+    syncing,
+)
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 usage, 3 misconfigured, 4 refused, 5 unavailable, 6 vault."
 
@@ -31,6 +43,7 @@ for command in (
     syncing.sync,
     syncing.jobs,
     records.feed,
+    retention.why,
     diagnosis.doctor,
 ):
     app.command()(command)
@@ -39,6 +52,9 @@ app.add_typer(dead.app, name="dead", help="Jobs that were given up: look, ask ag
 app.add_typer(deletions.app, name="deletions", help="Unusual numbers of deletions that wait for a word.")
 app.add_typer(records.app, name="records", help="Open records by name; each opening is written down.")
 app.add_typer(plugins.app, name="connector", help="For authors of connectors: grade one, begin a new one.")
+app.add_typer(
+    retention.app, name="retention", help="How long records stay: by which rules, and shorter ones of your own."
+)
 app.add_typer(keys.app, name="keys", help="Keyrings: make them, and see what they hold.")
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum, IntEnum
 from typing import Any, Final
 from uuid import UUID
@@ -182,7 +182,7 @@ def plain(value: Any) -> Any:
     match value:
         case UUID():
             return str(value)
-        case datetime():
+        case date():  # A moment is one, too.
             return value.isoformat()
         case timedelta():
             return value.total_seconds()

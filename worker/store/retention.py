@@ -185,3 +185,10 @@ def sweep_measures(tx: Connection, workspace: str, connection: UUID, limit: int)
     """Delete a batch of a connection's due days. Needs `see_due`."""
     place = {"workspace": workspace, "connection": connection, "limit": limit}
     return [SweptDays(**row) for row in tx.execute(QUERIES["sweep_measures"], place).fetchall()]
+
+
+def count_due(tx: Connection, workspace: str) -> dict[tuple[str, str], int]:
+    """How much is due and waits for its sweep, by connector and kind."""
+    tx.execute(QUERIES["see_due"])
+    rows = tx.execute(QUERIES["count_due"], {"workspace": workspace}).fetchall()
+    return {(row["connector"], row["kind"]): row["due"] for row in rows}

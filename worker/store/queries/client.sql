@@ -175,3 +175,64 @@ SELECT process_id, pool, lanes, threads, host, pid, started_at, stopping,
        extract(epoch FROM clock_timestamp() - beat_at)::float8 AS silent_s
 FROM crm_sync.process
 ORDER BY pool, started_at;
+
+-- name: own_rules
+-- What the workspace asks for, beside what the provider's policy says.
+SELECT r.connector, r.kind, r.max_age, r.counted_from, p.max_age AS policy_max_age, p.counted_from AS policy_counted_from,
+       r.set_by, r.set_at
+FROM crm_sync.retention_rule r
+LEFT JOIN crm_sync.policy_rule p USING (connector, kind)
+WHERE r.workspace_id = %(workspace)s
+ORDER BY r.connector, r.kind;
+
+-- name: set_rule
+INSERT INTO crm_sync.retention_rule AS r (workspace_id, connector, kind, max_age, counted_from, set_by)
+VALUES (%(workspace)s, %(connector)s, %(kind)s, %(max_age)s, %(counted_from)s, %(by)s)
+ON CONFLICT (workspace_id, connector, kind) DO UPDATE
+SET max_age = excluded.max_age, counted_from = excluded.counted_from, set_by = excluded.set_by, set_at = now();
+
+-- name: unset_rule
+DELETE FROM crm_sync.retention_rule
+WHERE workspace_id = %(workspace)s AND connector = %(connector)s AND kind = %(kind)s;
+
+-- name: retention_report
+-- What is held, by kind and by the rule that ends it.
+SELECT c.provider AS connector, held.kind, held.rule, sum(held.records)::bigint AS held, min(held.oldest) AS oldest,
+       min(held.next_end) AS next_end, p.max_age AS policy_max_age, p.counted_from AS policy_counted_from,
+       r.max_age AS own_max_age, p.source, p.read_on, p.sure
+FROM (
+    SELECT connection_id, kind, rule, count(*) AS records, min(created_at) AS oldest, min(expires_at) AS next_end
+    FROM crm_sync.document WHERE workspace_id = %(workspace)s GROUP BY connection_id, kind, rule
+    UNION ALL
+    SELECT connection_id, 'campaign_day', rule, count(*), min(created_at), min(expires_at)
+    FROM crm_sync.measure WHERE workspace_id = %(workspace)s GROUP BY connection_id, rule
+) AS held
+JOIN crm_sync.connection c ON c.workspace_id = %(workspace)s AND c.connection_id = held.connection_id
+LEFT JOIN crm_sync.policy_rule p ON p.connector = c.provider AND p.kind = held.kind
+LEFT JOIN crm_sync.retention_rule r ON r.workspace_id = %(workspace)s AND r.connector = c.provider AND r.kind = held.kind
+GROUP BY c.provider, held.kind, held.rule, p.connector, p.kind, r.max_age
+ORDER BY c.provider, held.kind, held.rule;
+
+-- name: why
+-- All that explains why a record is still here; of its content nothing.
+SELECT d.connection_id, d.stream, d.kind, d.created_at, d.fetched_at, d.dated, d.expires_at, d.rule, c.provider, c.state,
+       c.state_since, s.purpose, c.policy_version, c.agreed_at, p.max_age, p.counted_from, p.after_disconnect, p.why,
+       p.source, p.read_on, p.sure, r.max_age AS own_max_age, r.counted_from AS own_counted_from, r.set_by, r.set_at,
+       (SELECT min(h.applies_at) FROM crm_sync.deletion_hold h JOIN crm_sync.deletion_hold_item i USING (workspace_id, hold_id)
+        WHERE h.workspace_id = d.workspace_id AND h.connection_id = d.connection_id AND h.stream = d.stream
+          AND h.state = 'open' AND i.document_key = d.document_key) AS goes_unless_kept_at
+FROM crm_sync.stream s
+JOIN crm_sync.connection c ON c.workspace_id = s.workspace_id AND c.connection_id = s.connection_id
+JOIN crm_sync.document d ON d.workspace_id = s.workspace_id AND d.connection_id = s.connection_id AND d.stream = s.stream
+    AND d.document_key = %(document_key)s
+LEFT JOIN crm_sync.policy_rule p ON p.connector = c.provider AND p.kind = d.kind
+LEFT JOIN crm_sync.retention_rule r ON r.workspace_id = d.workspace_id AND r.connector = c.provider AND r.kind = d.kind
+WHERE s.workspace_id = %(workspace)s;
+
+-- name: last_heard_of
+-- What the feed said last of a key that is not there, or under which other key it went on.
+SELECT at, event, connection_id, stream, encode(document_key, 'hex') AS key, details
+FROM crm_sync.feed_entry
+WHERE workspace_id = %(workspace)s
+  AND (document_key = %(document_key)s OR details ->> 'previous_key' = encode(%(document_key)s, 'hex'))
+ORDER BY position DESC LIMIT 1;

@@ -38,6 +38,9 @@ WITH ended AS (
         progress = CASE WHEN j.again AND %(may_repeat)s THEN NULL ELSE coalesce(%(progress)s::jsonb, j.progress) END,
         outcome = coalesce(%(outcome)s::jsonb, j.outcome),
         sealed_outcome = coalesce(%(sealed_outcome)s::bytea, j.sealed_outcome),
+        -- What it carried in secret has served its end; one that was given up may be asked for again with it.
+        sealed = CASE WHEN %(state)s IN ('done', 'cancelled') AND NOT (j.again AND %(may_repeat)s)
+                      THEN NULL ELSE j.sealed END,
         reason = %(reason)s,
         message = %(message)s,
         finished_at = CASE WHEN %(state)s NOT IN ('queued', 'parked') AND NOT (j.again AND %(may_repeat)s)

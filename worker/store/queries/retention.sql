@@ -154,3 +154,16 @@ WITH due AS (
       AND a.part_key = summed.part_key AND a.first_day <= summed.last
 )
 SELECT stream, account_id, first, last, days FROM summed ORDER BY stream, account_id;
+
+-- name: count_due
+-- How much is due and waits for its sweep, by kind; needs `see_due`. It counts and shows nothing.
+SELECT c.provider AS connector, due.kind, sum(due.records)::bigint AS due
+FROM (
+    SELECT connection_id, kind, count(*) AS records FROM crm_sync.document
+    WHERE workspace_id = %(workspace)s AND expires_at <= statement_timestamp() GROUP BY connection_id, kind
+    UNION ALL
+    SELECT connection_id, 'campaign_day', count(*) FROM crm_sync.measure
+    WHERE workspace_id = %(workspace)s AND expires_at <= statement_timestamp() GROUP BY connection_id
+) AS due
+JOIN crm_sync.connection c ON c.workspace_id = %(workspace)s AND c.connection_id = due.connection_id
+GROUP BY c.provider, due.kind;
