@@ -154,8 +154,8 @@ class GoogleAds:
 
     def _scripted(self, method: str, text: str | None) -> ScriptedError | None:
         """Raise what is in store for a call, or return it when a stream is to begin before it fails."""
-        customer = self._world.customers.find(int(text)) if text and text.isascii() and text.isdigit() else None
-        error = self._errors.take(method, text, customer.key if customer else None)
+        key = next((one.key for one in self._world.customers if str(one.number) == text), None)
+        error = self._errors.take(method, text, key)
         if error is None or (error.after_chunks and method == "searchStream"):
             return error
         raise error.failure()

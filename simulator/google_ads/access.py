@@ -31,6 +31,7 @@ LIMITS = (
 )
 DAILY: dict[Level, int] = {"test": 15_000, "explorer": 2_880, "basic": 15_000, "standard": 1_000_000_000}
 _APPROVAL_CODE_SINCE = 25
+_MOST_DIGITS = 19
 
 
 class AdsAccess:
@@ -76,7 +77,7 @@ class AdsAccess:
 
         Raises: AdsFailure, for the first of all reasons why the caller may not.
         """
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
             raise failure("INVALID_CUSTOMER_ID", "Invalid customer ID; it has digits only.", trigger=text)
         direct = self.accessible(token)
         login = self._login(request, direct)

@@ -1,6 +1,8 @@
 """Conditions of a query as tests of values, after a look at whether field, operator and value fit one another.
 
-Pure; conditions on days are not here but in `plan.py`, which turns them into a range.
+Pure; conditions on days are not here but in `plan.py`, which turns them into a range. LIKE is blind to case,
+everything else is not.
+Source: https://developers.google.com/google-ads/api/docs/query/case-sensitivity, read 2026-11-26.
 """
 
 import operator
@@ -68,7 +70,7 @@ def _containing(name: str, wanted: frozenset[Any]) -> Test:
 def _matching(name: str, pattern: str) -> Test:
     plain = name.removeprefix("NOT ")
     try:
-        compiled = re.compile(_of_like(pattern) if plain == "LIKE" else pattern, re.IGNORECASE | re.DOTALL)
+        compiled = re.compile(_of_like(pattern), re.IGNORECASE | re.DOTALL) if plain == "LIKE" else re.compile(pattern)
     except re.error:
         raise QueryRefused("BAD_VALUE", f"Invalid regular expression: {pattern}.") from None
     hit = plain == name

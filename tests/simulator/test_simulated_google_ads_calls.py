@@ -185,6 +185,7 @@ def test_the_tree_below_a_manager_has_levels_and_each_account_once(ads: AdsCalle
         ("agency", "suspended", (403, "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT")),
         ("agency", "9999999999", (401, "CUSTOMER_NOT_FOUND")),
         ("agency", "123-456-7890", (400, "INVALID_CUSTOMER_ID")),
+        ("agency", "9" * 5_000, (400, "INVALID_CUSTOMER_ID")),
         ("123-456-7890", "tokyo", (400, "INVALID_LOGIN_CUSTOMER_ID")),
     ],
 )

@@ -274,6 +274,21 @@ def test_a_range_by_name_is_counted_from_today(word: str, first: str, last: str)
     assert (shown(found[0]), shown(found[1])) == (first, last)
 
 
+@pytest.mark.parametrize(
+    ("condition", "passes"),
+    [
+        ("LIKE '%SALE%'", True), ("LIKE 'sale'", False), ("NOT LIKE '%other%'", True), ("LIKE 'Spring[_]sale'", False),
+        ("REGEXP_MATCH 'Spring.*'", True), ("REGEXP_MATCH 'spring.*'", False), ("REGEXP_MATCH '(?i)spring.*'", True),
+        ("REGEXP_MATCH 'Spring'", False), ("NOT REGEXP_MATCH 'spring.*'", True), ("= 'spring sale'", False),
+        ("IN ('Spring sale', 'x')", True), ("NOT IN ('spring sale')", True), ("IS NOT NULL", True),
+    ],
+)  # fmt: skip
+def test_like_is_blind_to_case_and_nothing_else_is(condition: str, passes: bool) -> None:
+    plan = make_plan(parse(f"SELECT campaign.id FROM campaign WHERE campaign.name {condition}"), TODAY, "refused")
+    ((_, test),) = plan.tests
+    assert test("Spring sale") is passes
+
+
 def test_conditions_on_periods_become_whole_days() -> None:
     def days(where: str) -> tuple[str, str]:
         plan = make_plan(parse(f"SELECT campaign.id FROM campaign WHERE {where}"), TODAY, "refused")
