@@ -1,5 +1,6 @@
 """Commands for those who write and choose connectors: look at their facts, grade them, begin a new one."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,6 +64,29 @@ def check(
         from worker.cli.checking import run_check  # noqa: PLC0415 - heavy
 
         raise SystemExit(run_check(speech, names, streams=stream or [], cases=case or [], at_least=at_least))
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="small letters, digits and _: what it will be called everywhere")],
+    into: Annotated[Path, typer.Option("--into", help="the folder in which the package's own is made")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Begin a connector: a package that works, with its provider simulated, a policy, tests and a README.
+
+    Exit code 4: the name cannot be one or is taken, or the folder is there already; nothing is overwritten.
+
+    Example: crm-sync connector new tidepool --into ..
+    """
+    with speaking(as_json) as speech:
+        from worker.kit.scaffold import write_package  # noqa: PLC0415 - heavy
+
+        folder = write_package(name, into)
+        speech.say(f"written: {folder}", "green")
+        speech.say(f"next:    pip install --no-deps --no-build-isolation -e {folder}")
+        speech.say(f"         crm-sync connector check {name}")
+        if as_json:
+            speech.data({"connector": name, "folder": str(folder)})
 
 
 def _show_all(speech: Speech, found: "list[Installed]") -> None:
