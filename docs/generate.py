@@ -96,7 +96,8 @@ def connector_page(name: str) -> str:
     ]
     lines += ["", "## Limits\n", "| budget | of each | limit | window | source |", "|---|---|---|---|---|"]
     lines += [
-        f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | {span(budget.window)} | {budget.source} |"
+        f"| `{budget.name}` | {budget.scope.value} | {budget.limit:,} | "
+        f"{'under way at once' if budget.at_once else span(budget.window)} | {budget.source} |"
         for budget in facts.budgets
     ]
     lines += ["", "## How long it is kept\n", "By [its policy](../retention.md), unless a workspace asks for less:\n"]

@@ -104,6 +104,9 @@ class Settings(BaseSettings):
         ),
     ] = "common"
 
+    microsoft_requests_at_once: Annotated[
+        int, Field(ge=4, description="requests to one mailbox that may be under way at the same time (4 is documented)")
+    ] = 4
     outlook_window_days: Annotated[
         int, Field(ge=0, description="how far back the first pass of a mail folder reaches; 0 means everything")
     ] = 365

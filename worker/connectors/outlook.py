@@ -34,6 +34,7 @@ FACTS: Final = Facts(
     hosts=microsoft_api.HOSTS,
     oauth=microsoft_api.MICROSOFT_OAUTH,
     budgets=microsoft_api.BUDGETS,
+    budget_options=microsoft_api.BUDGET_OPTIONS,
     options=(outlook_mail.WINDOW,),
     purposes=(Purpose.CONTACTS, Purpose.MAIL),
     scope_reasons={

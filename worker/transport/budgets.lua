@@ -1,14 +1,16 @@
 -- Takes permits from several buckets at once, or from none.
 --
 -- KEYS[1]                the book: the moment (ms) since which spending is on record; 0 = since ever
--- KEYS[3i-1]             bucket i, a hash: slot, total, closed, and the units spent in each slot by its number
+-- KEYS[3i-1]             bucket i, a hash: slot, total, closed, and the units spent in each slot by its number; or, with a
+--                        lease, the places that are taken, a sorted set of leases by the moment when they end by themselves
 -- KEYS[3i], KEYS[3i+1]   for a shared bucket: who waits (sorted set by the end of waiting), this sharer's own bucket
 -- ARGV[1]                now in ms, for tests; '' = this server's clock
 -- ARGV[2]                how to open a missing book: '' = do not, 'first' = nothing was ever spent, 'lost' = all may be
 -- ARGV[3], ARGV[4]       slots in a window; slots that are counted (more than a window, see budgets.py)
--- ARGV[4i+1 .. 4i+4]     bucket i: limit, window in ms, units, sharer ('' = the bucket is not shared out)
+-- ARGV[5i .. 5i+4]       bucket i: limit, window in ms, units, sharer ('' = the bucket is not shared out), and the lease
+--                        under which places are taken ('' = a bucket of units)
 --
--- Returns {'taken'}, {'no book'} or {'wait', milliseconds}.
+-- Returns {'taken'}, {'no book'}, {'wait', milliseconds}, or {'busy'}: places are free when somebody gives them back.
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -94,12 +96,20 @@ local function spend(bucket, units)
   redis.call('PEXPIRE', bucket.key, number(math.ceil(life)))
 end
 
-local asks, longest = {}, 0
+local asks, places, longest, busy = {}, {}, 0, false
 for i = 1, (#KEYS - 1) / 3 do
-  local limit, window, units = tonumber(ARGV[4 * i + 1]), tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
-  local ask = {sharer = ARGV[4 * i + 4], waiting = KEYS[3 * i], units = units, bucket = read(KEYS[3 * i - 1], window)}
-  ask.wait = wait_for(ask.bucket, units, limit)
-  if ask.sharer ~= '' then
+  local limit, window, units = tonumber(ARGV[5 * i]), tonumber(ARGV[5 * i + 1]), tonumber(ARGV[5 * i + 2])
+  local ask = {sharer = ARGV[5 * i + 3], waiting = KEYS[3 * i], units = units, wait = 0}
+  if ARGV[5 * i + 4] ~= '' then
+    local key = KEYS[3 * i - 1]
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', number(now))
+    busy = busy or redis.call('ZCARD', key) + units > limit
+    places[#places + 1] = {key = key, lease = ARGV[5 * i + 4], units = units, life = window}
+  else
+    ask.bucket = read(KEYS[3 * i - 1], window)
+    ask.wait = wait_for(ask.bucket, units, limit)
+  end
+  if ask.sharer ~= '' and ask.bucket then
     -- While others wait, nobody holds more than an equal part; a single request that is larger passes alone.
     ask.own = read(KEYS[3 * i + 1], window)
     redis.call('ZREMRANGEBYSCORE', ask.waiting, '-inf', number(now))
@@ -111,8 +121,9 @@ for i = 1, (#KEYS - 1) / 3 do
     end
   end
   longest = math.max(longest, ask.wait)
-  asks[i] = ask
+  if ask.bucket then asks[#asks + 1] = ask end
 end
+if longest <= 0 and busy then return {'busy'} end
 
 for _, ask in ipairs(asks) do
   if longest <= 0 then
@@ -126,6 +137,12 @@ for _, ask in ipairs(asks) do
     redis.call('ZADD', ask.waiting, number(now + window), ask.sharer)
     redis.call('PEXPIRE', ask.waiting, number(2 * window))
   end
+end
+for _, taken in ipairs(longest <= 0 and places or {}) do
+  for place = 1, taken.units do
+    redis.call('ZADD', taken.key, number(now + taken.life), taken.lease .. ':' .. place)
+  end
+  redis.call('PEXPIRE', taken.key, number(taken.life))
 end
 if longest > 0 then return {'wait', number(math.ceil(longest))} end
 return {'taken'}

@@ -7,14 +7,20 @@ A window is cut into `SLOTS` slots, and `COUNTED` of them are added up: the wind
 it may begin in, and two for the time between a permit and its request's arrival at the provider. So no window of the
 provider's length holds more than its limit, and 60/63 of the limit can be used at a steady rate.
 
+A budget of what may be under way at once is kept as leases, taken by the same script and given back after the reply. A
+worker that is killed gives nothing back: its places are free again when their time is over.
+
 Without Redis there are no permits. A Redis that lost its data is told by the missing book, and every bucket then
 counts as full for the length of its own window. Only who can prove that nothing was ever spent (`first_book`) opens
 the book with empty buckets. It decides nothing about requests, and keeps no state of its own.
 """
 
 import math
+import random
 import time
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -37,6 +43,9 @@ FIRST_UNNAMED_WAIT: Final = timedelta(seconds=5)
 LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
 """How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _SLEEPABLE_S = 1.0
+_BUSY_S = 0.05
+_BUSY_AGAIN_S = 0.5
+"""How long one waits for a place before asking again: here, and as a parked job."""
 _REDIS_TIMEOUT_S = 2.0
 _FIRST_ONE_S = 0.3
 """How long one who is not the first waits for the first one's book, before all is taken for spent."""
@@ -54,6 +63,15 @@ class Permit:
     owner: str
     units: int
     sharer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one request holds of what may be under way at once, until it is given back."""
+
+    key: str
+    lease: str
+    units: int
 
 
 class Budgets:
@@ -92,11 +110,13 @@ class Budgets:
         self._sleep = sleep
 
     def limit(self, budget: Budget) -> int:
-        """The units of a window after scaling."""
+        """The units of a window after scaling. How many may be under way at once is no rate, and is not scaled."""
+        if budget.at_once:
+            return budget.limit
         return max(1, int(budget.limit * self._scale))
 
-    def take(self, permits: Sequence[Permit]) -> None:
-        """Take all permits, or none. Sleeps at most a second for them.
+    def take(self, permits: Sequence[Permit]) -> tuple[Place, ...]:
+        """Take all permits, or none. Sleeps at most a second for them. What it returns is to be given back.
 
         Raises:
             BudgetSpent: they are free at `until`, which is more than a second away.
@@ -105,7 +125,7 @@ class Budgets:
         """
         asked = [permit for permit in permits if permit.units > 0]
         if not asked:
-            return
+            return ()
         for permit in asked:
             if permit.units > self.limit(permit.budget):
                 raise Misconfigured(
@@ -113,13 +133,22 @@ class Budgets:
                     f"{self.limit(permit.budget)} in {permit.budget.window}. Raise CRM_SYNC_QUOTA_SCALE or the budget."
                 )
         may_sleep_s = _SLEEPABLE_S
-        while wait_s := self._ask(asked):
+        lease = uuid.uuid4().hex
+        while wait_s := self._ask(asked, lease):
             if wait_s > may_sleep_s:
-                until = datetime.now(UTC) + timedelta(seconds=wait_s)
+                until = datetime.now(UTC) + timedelta(seconds=max(wait_s, _BUSY_AGAIN_S))
                 names = ", ".join(sorted({permit.budget.name for permit in asked}))
                 raise BudgetSpent(f"The budget is spent ({names}); free in {wait_s:.1f} s.", until=until)
             self._sleep(wait_s)
             may_sleep_s -= wait_s
+        return tuple(Place(self._key(each), lease, each.units) for each in asked if each.budget.at_once)
+
+    def give_back(self, places: Sequence[Place]) -> None:
+        """The request is over. Without Redis the places come back by themselves, in their time."""
+        for place in places:
+            members = [f"{place.lease}:{number}" for number in range(1, place.units + 1)]
+            with suppress(RedisError):
+                self._redis.zrem(place.key, *members)
 
     def learned(self, permits: Sequence[Permit], wait: timedelta) -> None:
         """The provider refused though we had permits: close the narrowest of the buckets for `wait`.
@@ -130,8 +159,8 @@ class Budgets:
         Raises:
             Unavailable: Redis does not answer.
         """
-        if permits and wait > timedelta(0):
-            self._shut(permits, wait)
+        if _windows(permits) and wait > timedelta(0):
+            self._shut(_windows(permits), wait)
 
     def refused(self, permits: Sequence[Permit]) -> timedelta:
         """The provider refused and named no time: close the narrowest bucket; returns for how long.
@@ -141,7 +170,7 @@ class Budgets:
         Raises:
             Unavailable: Redis does not answer.
         """
-        return self._shut(permits, None) if permits else FIRST_UNNAMED_WAIT
+        return self._shut(_windows(permits), None) if _windows(permits) else FIRST_UNNAMED_WAIT
 
     def _shut(self, permits: Sequence[Permit], wait: timedelta | None) -> timedelta:
         permit = min(permits, key=lambda each: _NARROWNESS[each.budget.scope])
@@ -162,28 +191,31 @@ class Budgets:
         """Close the connections to Redis."""
         self._redis.close()
 
-    def _ask(self, permits: Sequence[Permit]) -> float:
+    def _ask(self, permits: Sequence[Permit], lease: str) -> float:
         """Seconds to wait; 0 when the permits were taken."""
-        answer = self._run(permits, "")
+        answer = self._run(permits, "", lease)
         if answer[0] == "no book":
-            answer = self._open_book(permits)
+            answer = self._open_book(permits, lease)
+        if answer[0] == "busy":
+            return _BUSY_S * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads, and hides nothing.
         return int(answer[1]) / 1000 if answer[0] == "wait" else 0.0
 
-    def _open_book(self, permits: Sequence[Permit]) -> list[str]:
+    def _open_book(self, permits: Sequence[Permit], lease: str) -> list[str]:
         if self._first_book():
-            return self._run(permits, "first")
+            return self._run(permits, "first", lease)
         # Whoever was told that it is the first may be about to open it: a deployment begins with many threads at once.
         self._sleep(_FIRST_ONE_S)
-        answer = self._run(permits, "")
-        return self._run(permits, "lost") if answer[0] == "no book" else answer
+        answer = self._run(permits, "", lease)
+        return self._run(permits, "lost", lease) if answer[0] == "no book" else answer
 
-    def _run(self, permits: Sequence[Permit], opening: str) -> list[str]:
+    def _run(self, permits: Sequence[Permit], opening: str, lease: str) -> list[str]:
         keys = [f"{self._prefix}:book"]
         arguments: list[str | int] = [self._clock(), opening, SLOTS, COUNTED]
         for permit in permits:
             key = self._key(permit)
             keys += [key, f"{key}:waiting", f"{key}:of:{permit.sharer}"]
             arguments += [self.limit(permit.budget), _milliseconds(permit.budget.window), permit.units, permit.sharer]
+            arguments.append(lease if permit.budget.at_once else "")
         try:
             return cast("list[str]", self._take(keys=keys, args=arguments))
         except RedisError as error:
@@ -197,6 +229,10 @@ class Budgets:
 
 
 _NARROWNESS = {BudgetScope.USER: 0, BudgetScope.ACCOUNT: 1, BudgetScope.APP: 2}
+
+
+def _windows(permits: Sequence[Permit]) -> list[Permit]:
+    return [permit for permit in permits if not permit.budget.at_once]
 
 
 def _milliseconds(window: timedelta) -> int:

@@ -80,7 +80,9 @@ class BudgetScope(StrEnum):
 class Budget:
     """A limit that a provider publishes: at most `limit` units in any `window`. `setting` may override the limit.
 
-    `limit` is in the provider's own units (quota units, requests). `source` is where the figure is from.
+    `limit` is in the provider's own units (quota units, requests). `source` is where the figure is from. With `at_once`
+    it is how many may be under way at the same time, and `window` is the longest that one can be: after that a place is
+    free again whatever became of who held it.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Budget:
     limit: int
     window: timedelta
     source: str
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from worker.errors import (
     Transient,
     Unavailable,
 )
-from worker.transport.budgets import FIRST_UNNAMED_WAIT, PERMIT_LIFE_S, Budgets, Permit
+from worker.transport.budgets import FIRST_UNNAMED_WAIT, PERMIT_LIFE_S, Budgets, Permit, Place
 from worker.transport.challenges import claims_of
 from worker.transport.client import MAX_BODY_BYTES, TIMEOUT_S, Pairs, Transport
 from worker.transport.ports import Budget, BudgetScope, Cost, Gate, Secret, TokenSource
@@ -178,8 +178,11 @@ class ProviderSession:
         self, send: Callable[[Secret], Reply], permits: Sequence[Permit], table: Classify | None
     ) -> Reply:
         for last in (False, True):
-            token = self._token_with_permits(permits)
-            reply = send(token)
+            token, places = self._token_with_permits(permits)
+            try:
+                reply = send(token)
+            finally:
+                self._give_back(places)
             error = self._judge(reply, permits, table)
             if error is None:
                 return reply
@@ -192,15 +195,25 @@ class ProviderSession:
                 self._tokens.refused(token)
         raise AssertionError("unreachable")
 
-    def _token_with_permits(self, permits: Sequence[Permit]) -> Secret:
+    def _token_with_permits(self, permits: Sequence[Permit]) -> tuple[Secret, Sequence[Place]]:
         """Permits first, then the token. A refresh takes its time, and permits age: then new ones are due."""
         for _ in range(3):
-            self._books.take(permits)
+            places = self._books.take(permits)
             taken_at = time.monotonic()
-            token = self._tokens.token()
-            if time.monotonic() - taken_at <= PERMIT_LIFE_S:
-                return token
+            fresh = False
+            try:
+                token = self._tokens.token()
+                fresh = time.monotonic() - taken_at <= PERMIT_LIFE_S
+            finally:
+                if not fresh:
+                    self._give_back(places)
+            if fresh:
+                return token, places
         raise Transient("The access token came too slowly, three times in a row.")
+
+    def _give_back(self, places: Sequence[Place]) -> None:
+        if places:
+            self._books.give_back(places)
 
     def _follow(
         self,
@@ -218,7 +231,8 @@ class ProviderSession:
         sent_headers = dict(headers) | {"authorization": f"Bearer {token.reveal()}"}
         for redirects in range(_MOST_REDIRECTS + 1):
             if redirects:
-                self._books.take(permits)  # The provider counts where it sends us as a request of its own.
+                counted = [permit for permit in permits if not permit.budget.at_once]
+                self._books.take(counted)  # The provider counts where it sends us as a request of its own.
             if token.reveal() in url or any(token.reveal() in text for _, text in params):
                 raise BadRequest("An address held the access token; it was not used.")
             self._gate.open()

@@ -1,0 +1,156 @@
+"""P10: what may be under way at once, as leases in a real Redis, over threads, processes and their deaths."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.transport.raw_server import raw_server, reply
+from tests.transport.sessions import HOST, URL, Ports
+from worker.errors import BudgetSpent, Transient
+from worker.transport.budgets import Budgets, Permit
+from worker.transport.client import Transport
+from worker.transport.ports import Budget, BudgetScope, Cost
+from worker.transport.session import ProviderSession
+
+FOUR = Budget("four", BudgetScope.USER, 4, timedelta(seconds=90), "made up for tests", at_once=True)
+RATE = Budget("rate", BudgetScope.USER, 6, timedelta(minutes=1), "made up for tests")
+
+
+def books(url: str, **more) -> Budgets:
+    return Budgets(url, first_book=lambda: True, sleep=lambda _: None, **more)
+
+
+def test_no_more_than_four_are_under_way_and_a_place_given_back_is_free(redis_url) -> None:
+    book = books(redis_url)
+    held = [book.take([Permit(FOUR, "u", 1)]) for _ in range(4)]
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(FOUR, "u", 1)])
+    assert book.take([Permit(FOUR, "another", 1)])
+    book.give_back(held[0])
+    book.give_back(held[0])
+    assert book.take([Permit(FOUR, "u", 1)])
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(FOUR, "u", 1)])
+
+
+def test_a_batch_takes_all_its_places_or_none_and_spends_nothing_while_it_waits(redis_url) -> None:
+    book = books(redis_url)
+    one = book.take([Permit(FOUR, "u", 1)])
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(RATE, "u", 6), Permit(FOUR, "u", 4)])
+    book.give_back(one)
+    assert book.take([Permit(RATE, "u", 6), Permit(FOUR, "u", 4)])
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(RATE, "u", 1)])
+
+
+def test_no_place_is_held_while_a_window_is_spent(redis_url) -> None:
+    book = books(redis_url)
+    book.take([Permit(RATE, "u", 6)])
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(RATE, "u", 1), Permit(FOUR, "u", 4)])
+    assert book.take([Permit(FOUR, "u", 4)])
+
+
+def test_places_of_the_dead_are_free_when_their_time_is_over(redis_url) -> None:
+    now = [1_800_000_000_000]
+    book = books(redis_url, now_ms=lambda: now[0])
+    book.take([Permit(FOUR, "u", 4)])
+    now[0] += 89_000
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(FOUR, "u", 1)])
+    now[0] += 1_001
+    assert book.take([Permit(FOUR, "u", 4)])
+
+
+def test_a_refusal_closes_the_window_and_not_the_places(redis_url) -> None:
+    book = books(redis_url)
+    book.learned([Permit(FOUR, "u", 1), Permit(RATE, "u", 1)], timedelta(seconds=30))
+    assert book.take([Permit(FOUR, "u", 1)])
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(RATE, "u", 1)])
+    assert book.refused([Permit(FOUR, "u", 1)]) > timedelta(0)
+
+
+def test_how_many_at_once_is_not_scaled(redis_url) -> None:
+    assert Budgets(redis_url, 1000.0).limit(FOUR) == 4
+
+
+@pytest.mark.parametrize("answer", [reply(), reply(500), b""])
+def test_a_session_gives_its_place_back_after_the_reply_whatever_it_was(redis_url, answer) -> None:
+    with raw_server(answer) as server:
+        transport = Transport(route=server.route)
+        session = ProviderSession(
+            transport, hosts={HOST}, tokens=Ports(), gate=Ports(), books=books(redis_url), budgets=[FOUR],
+            owners={BudgetScope.USER: "u"}, sleep=lambda _: None,
+        )  # fmt: skip
+        for _ in range(3):
+            try:
+                session.send("GET", URL, costs=[Cost("four", 4)])
+            except Transient:
+                continue
+        transport.close()
+    assert books(redis_url).take([Permit(FOUR, "u", 4)])
+
+
+def test_threads_share_four_places_and_all_get_their_turn(redis_url) -> None:
+    book = Budgets(redis_url, first_book=lambda: True)
+    under_way, most, lock, done = 0, 0, threading.Lock(), []
+
+    def run() -> None:
+        nonlocal under_way, most
+        for _ in range(5):
+            while True:
+                try:
+                    places = book.take([Permit(FOUR, "u", 1)])
+                    break
+                except BudgetSpent:
+                    continue
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.005)
+            with lock:
+                under_way -= 1
+            book.give_back(places)
+            done.append(1)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(done), most <= 4) == (40, True)
+
+
+HOLDER = """
+import sys, time
+from tests.transport.test_places import *
+books(sys.argv[1]).take([Permit(FOUR, "u", 4)])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_p5_a_process_that_is_killed_keeps_its_places_no_longer_than_a_request_can_take(redis_url) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, redis_url], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    book = books(redis_url)
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(FOUR, "u", 1)])
+    later = int(time.time() * 1000) + 91_000
+    assert books(redis_url, now_ms=lambda: later).take([Permit(FOUR, "u", 4)])
