@@ -10,7 +10,7 @@ import msgspec
 from simulator.app import ControlHandler, Sharing, Simulator
 from simulator.distort import KINDS
 from simulator.exchange import Reply, Request, json_reply
-from simulator.faults import Action, Match
+from simulator.faults import Action, Match, fits
 from simulator.rehearsal import RehearsalDoor
 
 _PREFIX = "/_control"
@@ -84,7 +84,8 @@ class ControlDoor:
         if method == "DELETE":
             journal.clear()
         only = (query.get("host"), query.get("path"), query.get("account"))
-        shown = journal.since(int(query.get("since", "0")), *only)
+        match = msgspec.json.decode(query.get("match", "{}"), type=Match)
+        shown = journal.since(int(query.get("since", "0")), *only, fits=lambda request: fits(match, request))
         return {"last": journal.last_number, "requests": shown}
 
     def _counters(self, method: str, _query: dict[str, str], _given: dict[str, Any]) -> Any:

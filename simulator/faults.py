@@ -103,16 +103,20 @@ class Rule(msgspec.Struct):
 
     def fits(self, request: Request) -> bool:
         """Say whether the rule is about this request."""
-        match = self.match
-        query = "&".join(f"{key}={value}" for key, value in request.query)
-        return (
-            (match.host is None or match.host == request.host)
-            and (match.method is None or match.method.upper() == request.method)
-            and (match.account is None or match.account == request.notes.account)
-            and (match.path is None or re.search(match.path, request.path) is not None)
-            and (match.query is None or re.search(match.query, query) is not None)
-            and (match.body is None or re.search(match.body, request.body.decode("utf-8", "replace")) is not None)
-        )
+        return fits(self.match, request)
+
+
+def fits(match: Match, request: Request) -> bool:
+    """Say whether a request is one of those that a match means, however many there were before it."""
+    query = "&".join(f"{key}={value}" for key, value in request.query)
+    return (
+        (match.host is None or match.host == request.host)
+        and (match.method is None or match.method.upper() == request.method)
+        and (match.account is None or match.account == request.notes.account)
+        and (match.path is None or re.search(match.path, request.path) is not None)
+        and (match.query is None or re.search(match.query, query) is not None)
+        and (match.body is None or re.search(match.body, request.body.decode("utf-8", "replace")) is not None)
+    )
 
 
 class Faults:

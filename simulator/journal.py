@@ -7,6 +7,7 @@ a page or sync token shows a digest, by which two can be compared.
 import hashlib
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,13 @@ class Journal:
         self.throttled += status == 429
 
     def since(
-        self, number: int = 0, host: str | None = None, path: str | None = None, account: str | None = None
+        self,
+        number: int = 0,
+        host: str | None = None,
+        path: str | None = None,
+        account: str | None = None,
+        *,
+        fits: Callable[[Request], bool] = lambda _request: True,
     ) -> list[dict[str, Any]]:
         """Return entries after a number, whose host is `host`, whose path contains `path`, that are `account`'s."""
         return [
@@ -112,6 +119,7 @@ class Journal:
             and (host is None or entry.request.host == host)
             and (path is None or path in entry.request.path)
             and (account is None or account == entry.request.notes.account)
+            and fits(entry.request)
         ]
 
     @property

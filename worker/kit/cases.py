@@ -200,7 +200,7 @@ def redirect(scene: Scene) -> None:
     scene.fault({"redirect": f"https://{ELSEWHERE}/collect"}, page=_second(scene), times=0)
     scene.wait(scene.ask(full=True))
     require(scene.held() == held, "records were lost by the redirect")
-    require(not scene.provider.requests(host=ELSEWHERE), f"{ELSEWHERE} was asked")
+    require(not scene.provider.requests({"host": ELSEWHERE}), f"{ELSEWHERE} was asked")
     scene.mend()
     scene.sync()
     scene.require_truth()

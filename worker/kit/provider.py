@@ -118,10 +118,10 @@ class Provider:
         """Drop a rule."""
         self.control("faults", method="DELETE", number=number)
 
-    def requests(self, account: str | None = None, *, host: str | None = None, since: int = 0) -> list[dict[str, Any]]:
-        """What was asked after a number, for an account or of a host."""
-        asked = {name: text for name, text in (("account", account), ("host", host)) if text is not None}
-        return list(self.control(f"requests?{urlencode({**asked, 'since': since})}")["requests"])
+    def requests(self, match: Mapping[str, Any], *, since: int = 0) -> list[dict[str, Any]]:
+        """What was asked after a number, of those requests that a fault script would match."""
+        asked = {"match": json.dumps(dict(match)), "since": since}
+        return list(self.control(f"requests?{urlencode(asked)}")["requests"])
 
     def last_request(self) -> int:
         """The number of the newest request."""
