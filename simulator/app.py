@@ -90,6 +90,11 @@ class Simulator:
         self.journal = Journal(self.clock)
         self.families = self._families(self)
         self._by_host = {host: family for family in self.families for host in family.hosts}
+        by_host: dict[str, object] = dict(
+            self._by_host
+        )  # What families are besides is asked once, not at every request.
+        self._limits = {host: family for host, family in by_host.items() if isinstance(family, Limiting)}
+        self._paging = {host: family.paging for host, family in by_host.items() if isinstance(family, Paged)}
 
     def family_of(self, host: str) -> Family | None:
         """Return the family that serves a host."""
@@ -97,8 +102,7 @@ class Simulator:
 
     def limits_of(self, host: str) -> Limiting | None:
         """Return the family that serves a host if it counts what is under way."""
-        family: object = self._by_host.get(host)
-        return family if isinstance(family, Limiting) else None
+        return self._limits.get(host)
 
     def begin(self, request: Request) -> tuple[Entry, Action]:
         """Write a request down and ask the fault script about it."""
@@ -139,9 +143,9 @@ class Simulator:
         """Return what the script wants to happen to a request, lists paged as its family pages them."""
         rule = self.faults.pick(request)
         action = rule.action if rule else Action()
-        family: object = self._by_host.get(request.host)
-        if action.paging is None and isinstance(family, Paged):
-            return msgspec.structs.replace(action, paging=family.paging)
+        paging = self._paging.get(request.host)
+        if action.paging is None and paging is not None and rule is not None:
+            return msgspec.structs.replace(action, paging=paging)
         return action
 
     def _own_error(self, request: Request, action: Action) -> Reply:

@@ -9,6 +9,7 @@ Source: the provider sheet, sections 3.1 to 3.3 and 3.12.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote
 
 from simulator.exchange import Request
@@ -128,6 +129,7 @@ def resource_path(request: Request) -> tuple[str, ...]:
     return tuple(parts)
 
 
+@lru_cache(maxsize=100)
 def read_preferences(header: str) -> Preferences:
     """Read a Prefer header; what is unknown or cannot be read is passed over, as HTTP asks."""
     found: dict[str, str] = {}

@@ -35,6 +35,7 @@ class Ids:
 
     def __init__(self, seed: int) -> None:
         self._key = hashlib.blake2b(f"office ids {seed}".encode()).digest()
+        self._of_folders: dict[tuple[str, int, int], str] = {}
 
     def of_item(self, kind: Kind, account: OfficeAccount, number: int, turn: int, *, immutable: bool) -> str:
         """Return the id of a message or contact."""
@@ -48,7 +49,10 @@ class Ids:
 
     def of_folder(self, kind: Kind, account: OfficeAccount, number: int) -> str:
         """Return the id of a folder or calendar."""
-        return self._made(_FOLDER, kind, account, number, 0, "")
+        key = (kind, account.number, number)
+        if key not in self._of_folders:
+            self._of_folders[key] = self._made(_FOLDER, kind, account, number, 0, "")
+        return self._of_folders[key]
 
     def of_part(self, account: OfficeAccount, number: int, turn: int, place: int, *, immutable: bool) -> str:
         """Return the id of an attachment of a message."""

@@ -21,10 +21,18 @@ from simulator.microsoft.delta import Round, Rounds
 from simulator.microsoft.errors import GraphError, access_denied, bad_request, malformed_id, no_such_segment, not_found
 from simulator.microsoft.folder_rounds import FoldersOf, ItemsOfFolder
 from simulator.microsoft.ids import Ids
-from simulator.microsoft.listing import listed, single
+from simulator.microsoft.listing import context, listed, single
 from simulator.microsoft.mail_edits import MailEdits, folders_truth, messages_truth, states_truth
 from simulator.microsoft.message_content import content_of, headers_of
-from simulator.microsoft.message_resource import FOLDER_PROPERTIES, ONLY_WHEN_SELECTED, PROPERTIES, mail_folder, message
+from simulator.microsoft.message_resource import (
+    FOLDER_PROPERTIES,
+    ONLY_WHEN_SELECTED,
+    PROPERTIES,
+    SEEN_OUTSIDE,
+    UNREAD_CONTENT,
+    mail_folder,
+    message,
+)
 from simulator.microsoft.service import Parts, Service
 from simulator.microsoft.times import read_utc
 from simulator.world.folders import Folder, Item
@@ -245,8 +253,9 @@ class Mail:
             return attachment_of(call, self._ids, item, rest)
         call.only("$select", "$expand")
         chosen = call.select(PROPERTIES, "message")
-        entry = self._entry(call.account, self._preferences(call), chosen, item, expand="$expand" in call.query)
-        return single(call, entry, ("messages",))
+        raw = self._encoded(call.account, self._preferences(call), chosen, item, expand="$expand" in call.query)
+        head = self._encoder.encode({"@odata.context": context(call, ("messages",)) + "/$entity"})
+        return Reply(200, head[:-1] + b"," + raw[1:])
 
     def _item(self, call: Call, message_id: str) -> Item:
         """Return the message that an id stands for.
@@ -276,14 +285,17 @@ class Mail:
     ) -> dict[str, Any]:
         office: OfficeMail = account.mail
         mail = office.mail(item)
-        own = office.box.content(mail)
-        content = content_of(own)
+        if chosen is not None and chosen <= SEEN_OUTSIDE and mail.own is None and mail.case is None:
+            own, content = None, UNREAD_CONTENT
+        else:
+            own = office.box.content(mail)
+            content = content_of(own)
         entry = message(
             item, mail, content, prefer, owner=account.oid,
             message_id=self._ids.of_item("message", account, item.number, item.turn, immutable=prefer.immutable_ids),
             folder_id=self._ids.of_folder("mail folder", account, item.folder),
         )  # fmt: skip
-        if chosen is not None and chosen & ONLY_WHEN_SELECTED:
+        if chosen is not None and chosen & ONLY_WHEN_SELECTED and own is not None:
             entry["uniqueBody"] = entry["body"]
             entry["internetMessageHeaders"] = [{"name": name, "value": value} for name, value in headers_of(own)]
         if not prefer.bodies:

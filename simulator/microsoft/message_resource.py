@@ -22,6 +22,12 @@ PROPERTIES = (
     "sender", "sentDateTime", "subject", "toRecipients", "uniqueBody", "webLink",
 )  # fmt: skip
 ONLY_WHEN_SELECTED = frozenset({"internetMessageHeaders", "uniqueBody"})
+SEEN_OUTSIDE = frozenset(
+    {"categories", "changeKey", "conversationId", "createdDateTime", "flag", "id", "importance", "isDraft", "isRead",
+     "lastModifiedDateTime", "parentFolderId", "receivedDateTime", "sentDateTime"}
+)  # fmt: skip
+"""What can be said of a mail without opening it."""
+UNREAD_CONTENT = Content("", None, (), (), (), (), "", "", "", ())
 FOLDER_PROPERTIES = (
     "childFolderCount", "displayName", "id", "isHidden", "parentFolderId", "totalItemCount", "unreadItemCount",
 )  # fmt: skip

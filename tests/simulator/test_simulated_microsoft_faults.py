@@ -1,6 +1,8 @@
 """Limits of a mailbox, and every fault that a script can name, as Graph and the identity platform word them."""
 
 import http.client
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -11,6 +13,7 @@ import pytest
 
 from simulator.client import Simulator
 from simulator.distort import KINDS
+from tests.conftest import ROOT
 from tests.simulator.calls import post_form
 from tests.simulator.microsoft_calls import LOGIN, Graph
 
@@ -273,3 +276,16 @@ def test_small_pages_can_be_asked_of_every_provider(simulator: Simulator) -> Non
         account = small.facts["microsoft"]["accounts"][0]
         other = Graph(small, small.grant(account, ["Mail.Read"])["access_token"])
         assert len(other.get(INBOX, "odata.maxpagesize=100")[1]["value"]) == 3
+
+
+def test_a_start_by_hand_says_its_address_its_hosts_and_its_accounts() -> None:
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--accounts", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        process.terminate()
+        said = process.stdout.read()
+    assert address.startswith("http://127.0.0.1:")
+    assert "Microsoft: graph.microsoft.com, login.microsoftonline.com" in said
+    assert said.count("@office1.example") == 2
+    assert said.count("@letters.example") == 1

@@ -484,3 +484,10 @@ def test_mail_that_wanders_while_it_is_synced_is_never_lost_by_who_confirms_remo
     follower.cycle(lambda: None)
     truth = simulator.truth(account, "message_states")
     assert follower.held == {one["immutable_id"]: one["folder_id"] for one in truth}
+
+
+def test_a_small_selection_says_the_same_as_the_whole(simulator: Simulator, account: str, graph: Graph) -> None:
+    whole = {one["id"]: one for one in graph.walk(INBOX, BIG)[0]}
+    names = "categories,changeKey,conversationId,createdDateTime,flag,importance,isDraft,isRead,parentFolderId"
+    for one in graph.walk(INBOX, BIG, select=names)[0]:
+        assert one == {name: whole[one["id"]][name] for name in one}
