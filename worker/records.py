@@ -10,8 +10,8 @@ Keys are the provider's own ids as text. They may be personal (a calendar's id i
 only ever sees HMACs of them.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from datetime import date as Date  # noqa: N812 - a field is named `date`
 from enum import StrEnum
@@ -39,6 +39,8 @@ class Kind(StrEnum):
     CONTACT = "contact"
     MESSAGE = "message"
     EVENT = "event"
+    AD_ACCOUNT = "ad_account"
+    CAMPAIGN = "campaign"
     CAMPAIGN_DAY = "campaign_day"
 
 
@@ -199,6 +201,34 @@ class Event(Body, frozen=True):
     updated_at: datetime | None = None
 
 
+class AdAccount(Body, frozen=True):
+    """An advertising account. A manager has no campaigns of its own; `reached_through` is the one that we act as."""
+
+    account_id: str
+    name: str = ""
+    currency: str = ""
+    time_zone: str = ""
+    status: str = ""
+    manager: bool = False
+    hidden: bool = False
+    test: bool = False
+    reached_through: str = ""
+
+
+class Campaign(Body, frozen=True):
+    """A campaign of an advertising account. `daily_budget_micros` is in the account's currency."""
+
+    account_id: str
+    campaign_id: str
+    name: str = ""
+    status: str = ""
+    channel: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    daily_budget_micros: int = 0
+    currency: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One synced thing. `previous_keys` are older ids under which the provider showed the same thing.
 
@@ -255,11 +285,21 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a stream with its own cursor; `key` is the provider's id of it, empty if the stream is one piece."""
+    """A piece of a stream with its own cursor; `key` is the provider's id of it, empty if the stream is one piece.
+
+    `carries` is what `pages` has to know of the part beyond its key; it is told anew by each run and kept nowhere.
+    """
 
     key: str = ""
     label: str = ""
     gone: bool = False
+    carries: Mapping[str, str] = field(default_factory=dict)
+
+
+class SomeParts(tuple[Part, ...]):
+    """Parts of a stream where others could not be listed for now: what is not among them is not gone."""
+
+    __slots__ = ()
 
 
 def date_of(body: Body) -> Date | None:
@@ -334,6 +374,8 @@ BODY_TYPES: dict[Kind, type[Body]] = {
     Kind.CONTACT: Contact,
     Kind.MESSAGE: Message,
     Kind.EVENT: Event,
+    Kind.AD_ACCOUNT: AdAccount,
+    Kind.CAMPAIGN: Campaign,
 }
 
 

@@ -91,6 +91,25 @@ class Settings(BaseSettings):
         int, Field(ge=0, description="how far back the first pass of messages reaches; 0 means everything")
     ] = 365
 
+    google_ads_api_version: Annotated[
+        str, Field(pattern=r"^v[1-9][0-9]?$", description="version of the Google Ads API; each lives about a year")
+    ] = "v26"
+    google_ads_developer_token: Annotated[
+        SecretStr | None, Field(description="developer token; Google ignores it since September 2026")
+    ] = None
+    google_ads_operations_per_day: Annotated[
+        int, Field(gt=0, description="operations a day of the Cloud project: Explorer 2,880, Basic 15,000")
+    ] = 15_000
+    google_ads_requests_per_minute: Annotated[
+        int, Field(gt=0, description="requests a minute and person (not published; a limit of our own)")
+    ] = 600
+    google_ads_history_days: Annotated[
+        int, Field(gt=0, le=1_110, description="how far back campaign days are read; Google keeps 37 months")
+    ] = 1_110
+    google_ads_restatement_days: Annotated[
+        int, Field(gt=0, le=1_110, description="how many days are read again each day, since Google corrects them")
+    ] = 90
+
     microsoft_client_id: Annotated[str | None, Field(description="OAuth client (application id) at Microsoft")] = None
     microsoft_client_secret: Annotated[SecretStr | None, Field(description="its secret")] = None
     microsoft_project: Annotated[

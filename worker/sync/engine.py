@@ -5,13 +5,14 @@
     ─▶ parts that are gone ─▶ the stream is planned anew
 
 It retries nothing, sleeps never and knows no provider. A time slice ends between two pages. An error of one part of
-several is noted on that part and the others go on; what concerns the whole connection is raised.
+several is noted on that part and the others go on; what concerns the whole connection is raised. A part that fails for
+a moment is put last, and noted as failed when it has done so three times in one run.
 """
 
 from dataclasses import replace
 
-from worker.errors import CursorExpired, NotFound, ProviderRefused, SetAside, Transient
-from worker.records import Part
+from worker.errors import CrmSyncError, CursorExpired, NotFound, ProviderRefused, SetAside, Transient
+from worker.records import Part, SomeParts
 from worker.store import documents, feed, parts
 from worker.store.feed import Entry, Event
 from worker.store.parts import PartRow
@@ -23,6 +24,8 @@ from worker.sync.sweep import remove_gone_part, sweep
 
 OWN_TO_A_PART = (NotFound, ProviderRefused, SetAside)
 """Errors that may be one part's own; all others concern the connection or us."""
+PATIENCE = 3
+"""After so many parts in a row that fail for a moment it is the provider that does; and so often each is tried."""
 
 
 def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
@@ -36,17 +39,34 @@ def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
         with run.database.transaction(run.place.workspace) as tx:
             parts.want_full_pass(tx, run.place)
             run.lease.fence(tx)
-    listed = [part for part in run.stream.parts(run.session) if not part.gone]
+    found = run.stream.parts(run.session)
+    every = tuple(found)
+    listed = [part for part in every if not part.gone]
     rows = _meet(run, listed)
-    gone = [row for key, row in rows.items() if key not in {_key(run, part) for part in listed}]
+    gone = _gone(run, every, rows, whole=not isinstance(found, SomeParts))
+    put_off: list[Transient] = []
+    in_a_row = 0
     for part in listed:
         key = _key(run, part)
         if key.hex() in notes.parts_done or key.hex() in notes.parts_failed:
             continue
-        end = _run_part(run, part, rows[key], notes, alone=len(listed) == 1)
+        try:
+            end = _run_part(run, part, rows[key], notes, alone=len(listed) == 1)
+        except Transient as error:
+            in_a_row += 1
+            if len(listed) == 1 or in_a_row == PATIENCE:
+                raise
+            put_off += _put_off(run, rows[key], notes, error)
+            continue
+        in_a_row = 0
         notes = end.notes
         if not end.finished:
             return end
+    if put_off:
+        # The job is tried again, and finds the parts that are done in its notes.
+        with run.database.transaction(run.place.workspace) as tx:
+            run.lease.fence(tx, notes.as_progress())
+        raise put_off[0]
     for row in gone:
         end = remove_gone_part(run, row, notes)
         notes = end.notes
@@ -58,6 +78,14 @@ def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
 
 def _key(run: Run, part: Part) -> bytes:
     return run.seals.part_key(run.stream.name, part.key)
+
+
+def _gone(run: Run, every: tuple[Part, ...], rows: dict[bytes, PartRow], *, whole: bool) -> list[PartRow]:
+    """The parts that we know and the provider lists no more. Of an incomplete list, only those that it calls gone."""
+    if whole:
+        known = {_key(run, part) for part in every if not part.gone}
+        return [row for key, row in rows.items() if key not in known]
+    return [rows[key] for part in every if part.gone and (key := _key(run, part)) in rows]
 
 
 def _meet(run: Run, listed: list[Part]) -> dict[bytes, PartRow]:
@@ -79,18 +107,31 @@ def _run_part(run: Run, part: Part, row: PartRow, notes: RunNotes, *, alone: boo
     try:
         return _read_part(run, part, row, notes)
     except OWN_TO_A_PART as error:
-        with run.database.transaction(run.place.workspace) as tx:
-            parts.part_failed(tx, run.place, row.part_key, error.reason)
-            if row.error_reason != error.reason:
-                entry = Entry(Event.PART_FAILED, None, {"part": row.part_key.hex(), "reason": error.reason})
-                feed.append(
-                    tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream
-                )
-            run.lease.fence(tx)
+        _note_failure(run, row, error)
         if alone:
             raise
         notes.parts_failed[row.part_key.hex()] = error.reason
         return RunEnd(finished=True, not_before=None, notes=notes)
+
+
+def _put_off(run: Run, row: PartRow, notes: RunNotes, error: Transient) -> list[Transient]:
+    """Leave a part for later; or, when it was left too often, to the next run. Returns what is to be raised then."""
+    key = row.part_key.hex()
+    notes.parts_put_off[key] = notes.parts_put_off.get(key, 0) + 1
+    if notes.parts_put_off[key] < PATIENCE:
+        return [error]
+    _note_failure(run, row, error)
+    notes.parts_failed[key] = error.reason
+    return []
+
+
+def _note_failure(run: Run, row: PartRow, error: CrmSyncError) -> None:
+    with run.database.transaction(run.place.workspace) as tx:
+        parts.part_failed(tx, run.place, row.part_key, error.reason)
+        if row.error_reason != error.reason:
+            entry = Entry(Event.PART_FAILED, None, {"part": row.part_key.hex(), "reason": error.reason})
+            feed.append(tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream)
+        run.lease.fence(tx)
 
 
 def _read_part(run: Run, part: Part, row: PartRow, notes: RunNotes) -> RunEnd:

@@ -71,6 +71,7 @@ class RunNotes:
     `part`, `part_total`, `part_deleted` and `resynced` speak of the part that is being read (in a stream of measures,
     `part_total` is what was held of the slices that were read of it), `asked_to` of its sweep, which asks the provider
     where unseen records are, and how far it came; `parts_done` and `parts_failed` of the whole run.
+    `parts_put_off` counts for each part how often it failed for a moment while others went on.
     `total_hint` is how many records the provider said there are.
     """
 
@@ -92,6 +93,7 @@ class RunNotes:
     resynced: bool = False
     parts_done: list[str] = field(default_factory=list)
     parts_failed: dict[str, str] = field(default_factory=dict)
+    parts_put_off: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def resume(cls, progress: dict[str, Any] | None, now: datetime) -> "RunNotes":
