@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -25,12 +25,13 @@ from psycopg.rows import dict_row
 
 from worker.errors import BadRequest, KeyShredded, Misconfigured, NotFound, SealBroken
 from worker.records import Body, Kind, read_normal_form
-from worker.store import audit, connections_view, jobs_view, records_view, retention_view
+from worker.store import audit, connections_view, jobs_view, measures_view, records_view, retention_view
 from worker.store.connections_view import Connection, Hold, Receipt, Stream, Workspace
 from worker.store.database import Connection as Transaction
 from worker.store.database import Database, translated_errors
 from worker.store.job_news import JobNews
 from worker.store.jobs_view import Job
+from worker.store.measures_view import MeasuredAccount, MeasuredDay, Spend
 from worker.store.queries import load
 from worker.store.records_view import News, SealedRecord
 from worker.vault.intake import seal_for
@@ -483,6 +484,35 @@ class Client:
             by = "email" if email is not None else "phone"
             self._write_down(tx, "records.searched", {"by": by, "records": len(sealed)}, subjects=values)
         return [record for record, _ in self._open_each(sealed) if record is not None]
+
+    # Measures, which are plain.
+
+    def measures(
+        self,
+        connection_id: UUID | None = None,
+        *,
+        connector: str | None = None,
+        first: date | None = None,
+        last: date | None = None,
+    ) -> list[MeasuredDay]:
+        """Campaign days from `first` to `last`, both included, oldest first.
+
+        Without a connection, an account that several connections can see comes once; with one, as that one brought it.
+        """
+        with self._database.transaction(self.workspace) as tx:
+            return measures_view.days(
+                tx, self.workspace, connection_id=connection_id, connector=connector, first=first, last=last
+            )
+
+    def measured_accounts(self, connection_id: UUID | None = None) -> list[MeasuredAccount]:
+        """The ad accounts that are read, with the days that were."""
+        with self._database.transaction(self.workspace) as tx:
+            return measures_view.accounts(tx, self.workspace, connection_id)
+
+    def spend(self, first: date, last: date) -> list[Spend]:
+        """What was spent from `first` to `last`, by currency and day. Currencies are not added up."""
+        with self._database.transaction(self.workspace) as tx:
+            return measures_view.spend(tx, self.workspace, first, last)
 
     # How records are opened.
 

@@ -15,6 +15,7 @@ from worker.cli import (
     processes,
     records,
     retention,
+    spend,
     syncing,
 )
 
@@ -44,6 +45,7 @@ for command in (
     syncing.jobs,
     records.feed,
     retention.why,
+    spend.spend,
     diagnosis.doctor,
 ):
     app.command()(command)
