@@ -49,10 +49,10 @@ FACTS: Final = Facts(
         "https://developers.google.com/google-ads/api/docs/sunset-dates",
     ),
     setup=(
-        "In the Google Cloud console, open the project of your OAuth client (or make one) and enable the Google Ads API.",
-        "On its page Google Ads API access, ask for an access level: Explorer allows 2,880 operations a day, Basic 15,000.",
+        "In the Google Cloud console, open the project of your OAuth client and enable the Google Ads API.",
+        "On its page Google Ads API access, ask for a level: Explorer allows 2,880 operations a day, Basic 15,000.",
         "Set CRM_SYNC_GOOGLE_ADS_OPERATIONS_PER_DAY to yours. No developer token is needed since September 2026.",
-        "Add https://www.googleapis.com/auth/adwords to the consent screen and have it verified: the scope is sensitive.",
+        "Add https://www.googleapis.com/auth/adwords to the consent screen and have it verified: it is sensitive.",
         "Enter CRM_SYNC_REDIRECT_URI as an authorised redirect address of the client, letter for letter.",
         "Set CRM_SYNC_GOOGLE_CLIENT_ID and CRM_SYNC_GOOGLE_CLIENT_SECRET.",
         "Raise CRM_SYNC_GOOGLE_ADS_API_VERSION in time: a version lives about a year.",

@@ -81,7 +81,6 @@ CODES: Final[dict[str, type[CrmSyncError]]] = {
     "OAUTH_TOKEN_REVOKED": ConsentGone,
     "OAUTH_TOKEN_DISABLED": ConsentGone,
     "GOOGLE_ACCOUNT_DELETED": ConsentGone,
-    "GOOGLE_ACCOUNT_USER_WITHDREW_CONSENT": ConsentGone,
     # The owner of the advertising account demands it of the person, as an administrator does.
     "TWO_STEP_VERIFICATION_NOT_ENROLLED": AdminBlocked,
     "ADVANCED_PROTECTION_NOT_ENROLLED": AdminBlocked,

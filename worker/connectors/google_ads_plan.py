@@ -25,6 +25,8 @@ NEWEST_EVERY: Final = timedelta(minutes=30)
 """A run that goes on after a pause does not read the newest days again before that."""
 WINDOW_DAYS: Final = 92
 """Days of one query. It is one operation of the day however many days it has; but what is heavy is refused as such."""
+REACH_DAYS: Final = 1_110
+"""Google keeps 37 months by the day; a connector that asked for all of them was refused at times (google.md §8.4)."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -55,7 +57,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far back days are read at all, and how far corrections reach."""
+    """How far back the first load goes, and how far corrections reach."""
 
     history_days: int
     restatement_days: int
@@ -73,18 +75,21 @@ class Step:
 
 def next_step(place: Place, now: datetime, today: Date, limits: Limits) -> Step | None:
     """What to read next, or None if there is nothing to read for now. Pure."""
-    earliest = today - limits.history_days * _DAY
+    reach = today - REACH_DAYS * _DAY
+    # At least a day more than the newest ones, for it is the end of a first pass that corrections count from.
+    oldest = max(reach, today - max(limits.history_days, NEWEST_DAYS) * _DAY)
     if _newest_is_due(place, now, today):
         way = place.newest if place.newest is not None and place.newest.day == today else None
         if way is None:
             back = min(place.newest_day or today, today) - (NEWEST_DAYS - 1) * _DAY
-            way = Pass(day=today, since=max(earliest, back), to=today)
+            # Days that went by since the last run are read whatever is set, so that no gap is left.
+            way = Pass(day=today, since=max(oldest if place.newest_day is None else reach, back), to=today)
         return _step(msgspec.structs.replace(place, newest=way), way, deep=False)
     way = place.deep
     if way is None:
         if place.deep_day is not None and place.deep_day >= today:
             return None
-        back = earliest if place.deep_day is None else max(earliest, place.deep_day - limits.restatement_days * _DAY)
+        back = oldest if place.deep_day is None else max(reach, place.deep_day - limits.restatement_days * _DAY)
         way = Pass(day=today, since=back, to=today - NEWEST_DAYS * _DAY)
         if way.to < way.since:
             return None
