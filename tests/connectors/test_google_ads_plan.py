@@ -35,7 +35,7 @@ def run_to_the_end(place: Place, now: datetime, limits: Limits = LIMITS) -> tupl
     asked = []
     while (step := next_step(place, now, now.date(), limits)) is not None:
         asked.append((step.first, step.last))
-        place = stored(after(step, step.first, now))
+        place = stored(after(step, step.first))
         assert len(asked) < 100, "it never ends"
     return place, asked
 
@@ -74,10 +74,10 @@ def test_days_beyond_googles_reach_are_given_up_a_month_at_a_time() -> None:
     read: list[tuple[date, date]] = []
     while (step := next_step(place, NOON, NOON.date(), LIMITS)) is not None:
         if step.first < oldest:
-            place = out_of_reach(step, NOON)
+            place = out_of_reach(step)
         else:
             read.append((step.first, step.last))
-            place = after(step, step.first, NOON)
+            place = after(step, step.first)
     assert oldest <= read[-1][0] < oldest + 31 * DAY
     assert place.deep_day == NOON.date()
 
@@ -102,7 +102,7 @@ def test_whatever_is_cut_short_what_was_read_is_one_stretch_and_corrections_are_
             # A slice may end at any day of the step, and its worker may die after it.
             first = data.draw(st.dates(step.first, step.last)) if data.draw(st.booleans()) else step.first
             read_on |= {first + number * DAY: now for number in range((step.last - first).days + 1)}
-            place = stored(after(step, first, now))
+            place = stored(after(step, first))
         if not read_on:
             continue
         if finished:

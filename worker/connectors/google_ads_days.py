@@ -104,7 +104,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
         asked, following = step, None
         try:
             for slice_, days in _asked(session, part, asked):
-                place = after(asked, slice_.first, session.now())
+                place = after(asked, slice_.first)
                 following = _next(session, part, place, limits)
                 yield Page(
                     measures=tuple(days.measures),
@@ -116,7 +116,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
                 tries = 0
             step = following
         except OutOfReach:
-            place = out_of_reach(asked, session.now())
+            place = out_of_reach(asked)
             step = _next(session, part, place, limits)
             if step is None:
                 yield Page(cursor=msgspec.json.encode(place))

@@ -36,10 +36,12 @@ class Pass(msgspec.Struct, frozen=True, omit_defaults=True):
     day: Date
     since: Date
     to: Date
+    begun_at: datetime
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where an account stands; it is the cursor. `newest_at`, `newest_day`: when the newest days were last read.
+    `began` is the account's day on which they were read first.
 
     `deep_day` is the account's day on which the last pass began that came to its end; None until the first load is
     done, and `deep.to` then says to which day that has come.
@@ -47,6 +49,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
     time_zone: str
     currency: str
+    began: Date | None = None
     newest_at: datetime | None = None
     newest_day: Date | None = None
     deep_day: Date | None = None
@@ -76,27 +79,30 @@ class Step:
 def next_step(place: Place, now: datetime, today: Date, limits: Limits) -> Step | None:
     """What to read next, or None if there is nothing to read for now. Pure."""
     reach = today - REACH_DAYS * _DAY
-    # At least a day more than the newest ones, for it is the end of a first pass that corrections count from.
-    oldest = max(reach, today - max(limits.history_days, NEWEST_DAYS) * _DAY)
+    # At least a day more than the newest ones, for it is the end of a first pass that corrections count from. And from
+    # its first day, however long it takes: what was read on the way may have been corrected since.
+    oldest = max(reach, (place.began or today) - max(limits.history_days, NEWEST_DAYS) * _DAY)
     if _newest_is_due(place, now, today):
-        way = place.newest if place.newest is not None and place.newest.day == today else None
-        if way is None:
+        way = place.newest
+        if way is None or way.day != today or not timedelta(0) <= now - way.begun_at < NEWEST_EVERY:
             back = min(place.newest_day or today, today) - (NEWEST_DAYS - 1) * _DAY
             # Days that went by since the last run are read whatever is set, so that no gap is left.
-            way = Pass(day=today, since=max(oldest if place.newest_day is None else reach, back), to=today)
-        return _step(msgspec.structs.replace(place, newest=way), way, deep=False)
+            way = Pass(
+                day=today, since=max(oldest if place.newest_day is None else reach, back), to=today, begun_at=now
+            )
+        return _step(msgspec.structs.replace(place, newest=way, began=place.began or today), way, deep=False)
     way = place.deep
     if way is None:
         if place.deep_day is not None and place.deep_day >= today:
             return None
         back = oldest if place.deep_day is None else max(reach, place.deep_day - limits.restatement_days * _DAY)
-        way = Pass(day=today, since=back, to=today - NEWEST_DAYS * _DAY)
+        way = Pass(day=today, since=back, to=today - NEWEST_DAYS * _DAY, begun_at=now)
         if way.to < way.since:
             return None
     return _step(msgspec.structs.replace(place, deep=way), way, deep=True)
 
 
-def after(step: Step, first: Date, now: datetime) -> Place:
+def after(step: Step, first: Date) -> Place:
     """The place once the days of a step down to `first` are read. Pure."""
     way = _way(step)
     if first > way.since:
@@ -104,15 +110,15 @@ def after(step: Step, first: Date, now: datetime) -> Place:
     place = _with(step, None)
     if step.deep:
         return msgspec.structs.replace(place, deep_day=way.day)
-    return msgspec.structs.replace(place, newest_at=now, newest_day=way.day)
+    return msgspec.structs.replace(place, newest_at=way.begun_at, newest_day=way.day)
 
 
-def out_of_reach(step: Step, now: datetime) -> Place:
+def out_of_reach(step: Step) -> Place:
     """The place after Google refused the oldest days of a deep step: a month less is asked for. Pure."""
     nearer = step.first + 31 * _DAY
     if step.deep and step.place.deep is not None and nearer <= step.last:
         return _with(step, msgspec.structs.replace(step.place.deep, since=nearer))
-    return after(step, min(step.first, _way(step).since), now)
+    return after(step, min(step.first, _way(step).since))
 
 
 def _newest_is_due(place: Place, now: datetime, today: Date) -> bool:
