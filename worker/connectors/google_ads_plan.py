@@ -40,9 +40,9 @@ class Pass(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where an account stands; it is the cursor. `newest_at`, `newest_day`: when the newest days were last read.
-    `began` is the account's day on which they were read first.
+    """Where an account stands; it is the cursor.
 
+    `newest_at`, `newest_day`: when the newest days were last read; `began` is the account's day of the first time.
     `deep_day` is the account's day on which the last pass began that came to its end; None until the first load is
     done, and `deep.to` then says to which day that has come.
     """
