@@ -22,9 +22,10 @@ from typing import Final
 import msgspec
 
 from worker.connectors.contract import Session
-from worker.connectors.google_ads_api import accessible_customers, rows_of, search_all
+from worker.connectors.google_ads_api import accessible_customers, search_all
 from worker.errors import BadRecord, NotFound
 from worker.records import FULL_PASS, AdAccount, Kind, Page, Part, Record, Refused, SomeParts
+from worker.transport.json_reply import read_items
 
 SCOPE: Final = "https://www.googleapis.com/auth/adwords"
 _OPEN: Final = frozenset({"ENABLED", "SUSPENDED"})
@@ -131,9 +132,9 @@ def pages(session: Session, _part: Part, _cursor: bytes | None) -> Iterator[Page
 
 
 def _rows(session: Session, root: str) -> list[tuple[int, _ClientRow | BadRecord]]:
-    rows = list(rows_of(list(search_all(session, root, root, CLIENTS)), _ClientRow))
+    rows = list(read_items(list(search_all(session, root, root, CLIENTS)), _ClientRow))
     # Google promises `customer_client` for managers only; any other account is asked for itself.
-    return rows or list(rows_of(list(search_all(session, root, root, ITSELF)), _ClientRow))
+    return rows or list(read_items(list(search_all(session, root, root, ITSELF)), _ClientRow))
 
 
 def _account(client: _Client, root: str) -> AdAccount:

@@ -12,9 +12,9 @@ Source: providers/google.md §8 (read 2026-11); https://developers.google.com/go
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -261,11 +261,6 @@ def classify(reply: Reply, now: datetime) -> CrmSyncError | None:
         # Google Ads says with a code what it does not find; a bare 404 means that there is no such version any more.
         return Misconfigured(f"{_TEXTS[Misconfigured]} (404).")
     return google_api.classify(reply)
-
-
-def rows_of(page: Sequence[msgspec.Raw], type_: type[Any]) -> Iterator[tuple[int, Any]]:
-    """Each row by itself: of type `type_`, or the BadRecord that says why it is not."""
-    return google_api.read_items(page, type_)
 
 
 def _until(error: _AdsError, code: str, now: datetime) -> datetime | None:

@@ -19,10 +19,11 @@ import msgspec
 
 from worker.connectors import google_api
 from worker.connectors.contract import Session
-from worker.connectors.google_ads_api import rows_of, search
+from worker.connectors.google_ads_api import search
 from worker.connectors.google_ads_numbers import Whole, whole_number
 from worker.errors import BadRecord, CursorExpired
 from worker.records import FULL_PASS, Campaign, Kind, Page, Part, Record, Refused
+from worker.transport.json_reply import read_items
 
 QUERY: Final = (
     "SELECT customer.id, customer.currency_code, customer.time_zone, campaign.id, campaign.name, campaign.status, "
@@ -118,7 +119,7 @@ def _read(rows: list[msgspec.Raw], part: Part) -> tuple[tuple[Record, ...], tupl
     records: list[Record] = []
     refused: list[Refused] = []
     nameless = False
-    for number, row in rows_of(rows, _Row):
+    for number, row in read_items(rows, _Row):
         try:
             if isinstance(row, BadRecord):
                 raise row

@@ -28,12 +28,13 @@ import msgspec
 
 from worker.connectors import google_api
 from worker.connectors.contract import Session
-from worker.connectors.google_ads_api import OutOfReach, rows_of, search
+from worker.connectors.google_ads_api import OutOfReach, search
 from worker.connectors.google_ads_numbers import Whole, amount, whole_number
 from worker.connectors.google_ads_plan import Limits, Place, Step, after, next_step, out_of_reach
 from worker.errors import BadRecord, CursorExpired, ProviderRefused, Transient
 from worker.measures import CampaignDay, Slice, measure_key
 from worker.records import Page, Part, Refused
+from worker.transport.json_reply import read_items
 
 ROWS_A_PAGE: Final = 2_000
 """A page of ours is cut at the first end of a day after so many rows."""
@@ -169,7 +170,7 @@ def _asked(session: Session, part: Part, step: Step) -> Iterator[tuple[Slice, _D
     token = ""
     while True:
         found = search(session, part.key, part.carries["login"], query, token)
-        for number, row in rows_of(found.results, _Row):
+        for number, row in read_items(found.results, _Row):
             day = _day_of(found.results[number]) if isinstance(row, BadRecord) else row.segments.date
             if day is not None and not step.first <= day <= step.last:
                 day = None  # A day that was not asked for: it is set aside, and says nothing of the order.
