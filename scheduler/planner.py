@@ -102,7 +102,13 @@ class Planner:
             planned = _plan(tx, workspace, "plan_retention", Lane.UPKEEP, None, args, connection)
             wait = _PLAN_AGAIN if planned else _PUT_OFF
             tx.execute(QUERIES["put_off_plan"], {"workspace": workspace, "connection": connection, "wait": wait})
-        return len(due) + self._sweeps(tx)
+        return len(due) + self._sweeps(tx) + self._upkeep(tx)
+
+    def _upkeep(self, tx: Connection) -> int:
+        due = tx.execute(QUERIES["due_upkeep"], {"limit": _PLANNED_AT_ONCE}).fetchall()
+        for row in due:
+            _plan(tx, row["workspace_id"], "sweep_own_rows", Lane.UPKEEP, None, {}, "all")
+        return len(due)
 
     def _sweeps(self, tx: Connection) -> int:
         """Sweeps of what is due. A round looks at the oldest of it only, so that no round is long."""

@@ -143,6 +143,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "connector": "gmail", "title": "t", "max_age": timedelta(days=1), "counted_from": "fetched",
         "after_disconnect": None, "ends_when": [], "why": "w", "source": "s", "read_on": datetime.now(UTC).date(),
         "sure": "documented", "digest": "d",
+        "answered": timedelta(0), "given_up": timedelta(0), "decided": timedelta(0),
         "age": timedelta(days=1), "rule": "policy", "ended": None,
         "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)],
     }  # fmt: skip

@@ -22,6 +22,7 @@ KINDS: Final = (
     "refresh_grant",
     "plan_retention",
     "sweep_expired",
+    "sweep_own_rows",
 )
 
 

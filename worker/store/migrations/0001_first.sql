@@ -21,8 +21,11 @@ CREATE TABLE crm_sync.workspace (
     workspace_id   text PRIMARY KEY
         CONSTRAINT workspace_id_is_plain CHECK (workspace_id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'),
     default_region text NOT NULL DEFAULT 'US' CONSTRAINT region_is_iso CHECK (default_region ~ '^[A-Z]{2}$'),
-    created_at     timestamptz NOT NULL DEFAULT now()
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    upkeep_due_at  timestamptz NOT NULL DEFAULT now() + interval '1 day' -- when our own rows in it are tidied next
 );
+-- Serves the planner.
+CREATE INDEX workspace_upkeep_due ON crm_sync.workspace (upkeep_due_at);
 
 -- ------------------------------------------------------------------------------- connections, consent
 
@@ -510,6 +513,7 @@ INSERT INTO crm_sync.job_kind (kind, lane, crm_may_ask, needs_sealed, needs_conn
     ('decide_deletions', 'interactive', true,  false, false),
     ('plan_retention',   'upkeep',      false, false, false),
     ('sweep_expired',    'upkeep',      false, false, false),
+    ('sweep_own_rows',   'upkeep',      false, false, false),
     ('refresh_grant',    'upkeep',      false, false, true);
 
 CREATE TABLE crm_sync.job (
@@ -643,6 +647,7 @@ CREATE POLICY all_workspaces ON crm_sync.feed_reader TO crm_sync_crm USING (true
 CREATE POLICY all_heads ON crm_sync.feed_head FOR SELECT TO crm_sync_crm USING (true);
 CREATE POLICY all_workspaces ON crm_sync.served TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY ids_and_times ON crm_sync.job TO crm_sync_scheduler USING (true) WITH CHECK (true);
+CREATE POLICY ids_and_times ON crm_sync.workspace TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY ids_and_times ON crm_sync.stream TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY ids_and_times ON crm_sync.connection TO crm_sync_scheduler USING (true) WITH CHECK (true);
 CREATE POLICY what_is_due ON crm_sync.measure FOR SELECT TO crm_sync_scheduler USING (expires_at <= statement_timestamp());
@@ -694,6 +699,7 @@ GRANT SELECT (workspace_id, connection_id, stream, state, every, lane, next_run_
 GRANT UPDATE (next_run_at) ON crm_sync.stream TO crm_sync_scheduler;
 GRANT SELECT (workspace_id, connection_id, provider, state, epoch, plan_due_at)
     ON crm_sync.connection TO crm_sync_scheduler;
+GRANT UPDATE (upkeep_due_at) ON crm_sync.workspace TO crm_sync_scheduler;
 GRANT UPDATE (plan_due_at) ON crm_sync.connection TO crm_sync_scheduler, crm_sync_crm;
 GRANT SELECT (workspace_id, expires_at) ON crm_sync.document, crm_sync.measure TO crm_sync_scheduler;
 GRANT SELECT ON crm_sync.policy, crm_sync.policy_rule TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;

@@ -196,3 +196,11 @@ FROM ((SELECT workspace_id FROM crm_sync.document
       UNION ALL
       (SELECT workspace_id FROM crm_sync.measure
        WHERE expires_at <= statement_timestamp() ORDER BY expires_at LIMIT %(limit)s)) AS due;
+
+-- name: due_upkeep
+-- Workspaces whose own rows are to be tidied; each again in a day or so.
+UPDATE crm_sync.workspace w SET upkeep_due_at = clock_timestamp() + interval '1 day' * (0.75 + 0.5 * random())
+FROM (SELECT workspace_id FROM crm_sync.workspace WHERE upkeep_due_at <= clock_timestamp()
+      ORDER BY upkeep_due_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) AS due
+WHERE w.workspace_id = due.workspace_id
+RETURNING w.workspace_id;
