@@ -69,6 +69,12 @@ INSERT INTO crm_sync.consent_request (workspace_id, request_id, connection_id, e
     VALUES (%(w)s, %(c)s, %(c)s, 1, 'mac', 'sealed', '{}', '{}', 'v', 'u', 'r', now() + interval '1 hour');
 INSERT INTO crm_sync.deletion_hold (workspace_id, connection_id, stream, part_key, part_total)
     VALUES (%(w)s, %(c)s, 'contacts', 'p', 9);
+INSERT INTO crm_sync.deletion_hold (workspace_id, connection_id, stream, part_key, part_total, state, decided_at)
+    VALUES (%(w)s, %(c)s, 'contacts', 'q', 9, 'applied', now() - interval '900 days');
+INSERT INTO crm_sync.job (workspace_id, kind, lane, args, state, sealed, finished_at, created_at)
+    VALUES (%(w)s, 'ping', 'sync', '{}', 'done', 'sealed', now() - interval '900 days', now() - interval '900 days');
+INSERT INTO crm_sync.retention_rule (workspace_id, connector, kind, max_age, counted_from, set_by)
+    VALUES (%(w)s, 'scripted', 'contact', '9 days', 'fetched', 'u');
 INSERT INTO crm_sync.deletion_hold_item
     SELECT %(w)s, hold_id, 'k' FROM crm_sync.deletion_hold WHERE workspace_id = %(w)s;
 INSERT INTO crm_sync.pass_seen
@@ -107,7 +113,8 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
     """An argument for every parameter that a query has, each of the victim's own."""
     with owner_db.transaction() as tx:
         row = tx.execute(
-            "SELECT (SELECT hold_id FROM crm_sync.deletion_hold WHERE workspace_id = %(w)s) AS hold, "
+            "SELECT (SELECT hold_id FROM crm_sync.deletion_hold "
+            "WHERE workspace_id = %(w)s AND state = 'open') AS hold, "
             "(SELECT key_id FROM crm_sync.data_key WHERE workspace_id = %(w)s AND purpose = 'records') AS key, "
             "(SELECT document_key FROM crm_sync.document WHERE workspace_id = %(w)s LIMIT 1) AS document, "
             "(SELECT part_key FROM crm_sync.part WHERE workspace_id = %(w)s) AS part, "
