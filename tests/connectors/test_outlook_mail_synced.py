@@ -153,7 +153,7 @@ STEPS = st.lists(
 
 @pytest.mark.slow
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(steps=STEPS, moved_back=st.sampled_from(["only_removed", "shown"]))
 def test_mail_moved_in_every_order_while_it_is_read_and_killed_is_never_lost_and_never_doubled(
