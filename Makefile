@@ -22,7 +22,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-demo: $(READY)  ## connect, sync, break things and disconnect against simulated providers, in under 90 seconds
+demo: $(READY)  ## connect, sync, break things and disconnect against simulated providers, in under two minutes
 	@$(BIN)/crm-sync demo
 
 up: $(READY)  ## start everything for development and keep it running

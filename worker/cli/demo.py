@@ -1,6 +1,7 @@
 """The demonstration: real processes and servers, simulated providers; each step says what it showed and if it held.
 
-    set up ▶ connect two tenants ▶ sync ▶ look ▶ change the world ▶ kill a worker ▶ disconnect ▶ leave nothing behind
+    set up ▶ connect two tenants ▶ sync ▶ look ▶ count the money ▶ change the world ▶ kill a worker ▶ disconnect ▶
+    leave nothing behind
 
 Everything goes through the same doors that a CRM and its operators use. It ends with 0 only if every step held.
 """
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 
 from worker import embedded
 from worker.cli.demo_acts import Demo
-from worker.cli.demo_stage import QUOTA_SCALE, NotHeldError, Step, provider
+from worker.cli.demo_stage import DAYS, QUOTA_SCALE, NotHeldError, Step, providers
 from worker.cli.environment import open_environment
 from worker.cli.folders import remove_folder
 from worker.cli.speech import Exit, Speech
@@ -63,18 +64,22 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
         log.write(f"{name}: {line}\n")
         log.flush()
 
-    speech.say("● A Postgres, a Redis, a simulated Google, a scheduler and two workers start", "bold cyan")
+    speech.say("● A Postgres, a Redis, simulated providers, a scheduler and two workers start", "bold cyan")
     started_s = time.monotonic()
-    with provider(write) as google:
+    with providers(write) as simulated:
         settings = Settings(
             mode=Mode.DEVELOPMENT,
             data_dir=folder,
-            provider_route=google.url,
+            provider_route=simulated.url,
             quota_scale=QUOTA_SCALE,
-            google_client_id=google.facts["client_id"],
-            google_client_secret=SecretStr(google.facts["client_secret"]),
-            redirect_uri=google.facts["redirect_uris"][0],
+            google_client_id=simulated.facts["client_id"],
+            google_client_secret=SecretStr(simulated.facts["client_secret"]),
+            redirect_uri=simulated.facts["redirect_uris"][0],
+            microsoft_client_id=simulated.facts["microsoft"]["client_id"],
+            microsoft_client_secret=SecretStr(simulated.facts["microsoft"]["client_secret"]),
             gmail_window_days=0,
+            outlook_window_days=0,
+            google_ads_history_days=DAYS,
             lease_s=5,
             shutdown_s=2.0,
         )
@@ -82,7 +87,7 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
         supervisor = Supervisor(opened.variables(), write)
         try:
             supervisor.add("scheduler", "-m", "scheduler", *supervisor.ties)
-            demo = Demo(speech, opened, google, supervisor)
+            demo = Demo(speech, opened, simulated, supervisor)
             demo.steps = steps
             demo.workers = [
                 supervisor.add(f"worker {number}", "-m", "worker", "--threads", "4", *supervisor.ties)
@@ -90,10 +95,10 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
             ]
             demo.await_workers()
             steps.append(Step("started", held=True, took_s=round(time.monotonic() - started_s, 2)))
-            for act in (demo.connect, demo.sync, demo.look, demo.change, demo.kill, demo.disconnect):
+            for act in (demo.connect, demo.sync, demo.look, demo.spend, demo.change, demo.kill, demo.disconnect):
                 act()
         finally:
-            pids += [google.process.pid, *(child.pid for child in supervisor.children if child.pid is not None)]
+            pids += [simulated.process.pid, *(child.pid for child in supervisor.children if child.pid is not None)]
             if opened.servers is not None:
                 status = embedded.status(folder / "servers")
                 pids += [pid for pid in (status.keeper_pid, status.postgres_pid, status.redis_pid) if pid]

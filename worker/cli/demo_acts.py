@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,10 +15,11 @@ from pydantic import SecretStr
 
 from worker.cli.connecting import show_streams
 from worker.cli.consent import connect_account
-from worker.cli.demo_stage import NotHeldError, Provider, Step, require
+from worker.cli.demo_stage import Link, NotHeldError, Providers, Step, require
 from worker.cli.demo_tables import script_of, some_contacts, some_mails, some_meetings
 from worker.cli.environment import Environment
 from worker.cli.speech import Speech
+from worker.cli.spend import picture
 from worker.cli.supervise import Child, Supervisor
 from worker.cli.waiting import wait_for, wait_for_all
 from worker.client import Client, Record
@@ -38,24 +40,33 @@ CHANGES: Final[tuple[dict[str, Any], ...]] = (
     {"do": "trash_message", "id": "#20"},
     {"do": "add_event", "fields": {"title": "One more meeting"}},
 )
+MOVE: Final = {"do": "move_message", "id": "#5", "to": "archive"}
 EXPECTED_NEWS: Final = {
-    "contacts record.saved": 2,
-    "contacts record.deleted": 1,
-    "messages record.saved": 1,
-    "messages record.deleted": 1,
-    "events record.saved": 1,
+    "gmail contacts record.saved": 2,
+    "gmail contacts record.deleted": 1,
+    "gmail messages record.saved": 1,
+    "gmail messages record.deleted": 1,
+    "gmail events record.saved": 1,
+    "outlook messages record.saved": 1,
 }
+"""A mail that is moved is no deletion, though Microsoft reports one."""
+_SPEND_DAYS: Final = 60
 
 
 class Demo:
     """The stage: what runs, and what was shown so far."""
 
-    def __init__(self, speech: Speech, opened: Environment, provider: Provider, supervisor: Supervisor) -> None:
-        self.speech, self.opened, self.provider, self.supervisor = speech, opened, provider, supervisor
+    def __init__(self, speech: Speech, opened: Environment, providers: Providers, supervisor: Supervisor) -> None:
+        self.speech, self.opened, self.providers, self.supervisor = speech, opened, providers, supervisor
         self.steps: list[Step] = []
-        self.accounts: list[str] = provider.facts["accounts"]
-        self.purposes = [purpose.value for purpose in registry.load("gmail").facts.purposes]
-        self.connections: dict[str, UUID] = {}
+        google: list[str] = providers.facts["accounts"]
+        # Who advertises is somebody else than who has the mailbox: giving up the one must not touch the other.
+        self.accounts = {
+            "gmail": google[len(TENANTS) :],
+            "outlook": providers.facts["microsoft"]["accounts"],
+            "google_ads": google,
+        }
+        self.links: dict[tuple[str, str], Link] = {}
         self.workers: list[Child] = []
 
     @contextmanager
@@ -71,7 +82,9 @@ class Demo:
         finally:
             step.took_s = round(time.monotonic() - started_s, 2)
         if not self.speech.as_json:
-            self.speech.say("  " + ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in step.shown.items()))
+            short = {key.replace("_", " "): value for key, value in step.shown.items() if not isinstance(value, dict)}
+            if short:
+                self.speech.say("  " + ", ".join(f"{key}: {value}" for key, value in short.items()))
             self.speech.say(f"  ✓ {name} ({step.took_s:.1f} s)", "green")
 
     def client(self, tenant: str) -> Client:
@@ -95,39 +108,81 @@ class Demo:
                 time.sleep(0.05)
 
     def connect(self) -> None:
-        """Two tenants connect an account each."""
-        with self.step(
-            "connected", "Two tenants connect a Google account each: consent page, PKCE, code, vault"
-        ) as shown:
-            for tenant, account in zip(TENANTS, self.accounts, strict=False):
+        """Two tenants connect an account of each provider."""
+        told = (
+            "Two tenants connect a Google, a Microsoft and a Google Ads account each: consent page, PKCE, code, vault"
+        )
+        with self.step("connected", told) as shown:
+            for number, tenant in enumerate(TENANTS):
                 with self.client(tenant) as crm:
                     crm.register_workspace("TH")
-                    outcome = connect_account(
-                        self.opened.settings,
-                        crm,
-                        self.speech.say,
-                        provider="gmail",
-                        purposes=self.purposes,
-                        policy_version="2026-11",
-                        agreed_by="user:1",
-                        account=account,
-                        without_browser=True,
-                    )
-                self.connections[tenant] = UUID(outcome["connection_id"])
-                shown[tenant] = ", ".join(f"{name} {state}" for name, state in outcome["streams"].items())
+                    for provider, accounts in self.accounts.items():
+                        link, streams = self._connect(crm, provider, accounts[number])
+                        self.links[tenant, provider] = link
+                        shown[f"{tenant} {provider}"] = streams
+
+    def _connect(self, crm: Client, provider: str, account: str) -> tuple[Link, dict[str, str]]:
+        outcome = connect_account(
+            self.opened.settings,
+            crm,
+            self.speech.say,
+            provider=provider,
+            purposes=[purpose.value for purpose in registry.load(provider).facts.purposes],
+            policy_version="2026-11",
+            agreed_by="user:1",
+            account=account,
+            without_browser=True,
+        )
+        require(set(outcome["streams"].values()) == {"active"}, f"{provider} grants {outcome['streams']}")
+        return Link(crm.workspace, provider, account, UUID(outcome["connection_id"])), outcome["streams"]
 
     def sync(self) -> None:
-        """Everything comes in, and equals what the provider holds."""
+        """Everything comes in, and equals what the providers hold."""
         with self.step("synced", "Everything comes in; each page is one transaction") as shown:
-            for tenant, account in zip(TENANTS, self.accounts, strict=False):
+            rows: dict[tuple[str, str], dict[str, Any]] = {}
+            for link in self.links.values():
+                with self.client(link.tenant) as crm:
+                    jobs = crm.jobs(kind="sync_stream", connection_id=link.connection_id)
+                    done = wait_for_all(self.speech, crm, sorted(job.job_id for job in jobs), _PATIENCE_S)
+                    require(all(job.succeeded for job in done), f"a sync of {link.provider} did not succeed")
+                    held = {stream.stream: sum(stream.held.values()) for stream in crm.streams(link.connection_id)}
+                    if link.provider == "google_ads":
+                        self._hold_spend_to_the_truth(crm, link)
+                for stream, number in self.providers.numbers(link).items():
+                    require(held[stream] == number, f"{link.tenant} holds {held[stream]} {stream} of {number}")
+                for stream, number in held.items():
+                    row = rows.setdefault((link.provider, stream), {"provider": link.provider, "stream": stream})
+                    row[link.tenant] = number
+                shown[f"{link.tenant} {link.provider}"] = held
+            if not self.speech.as_json:
+                self.speech.table("What came in", ["provider", "stream", *TENANTS], list(rows.values()))
+
+    def _hold_spend_to_the_truth(self, crm: Client, link: Link) -> None:
+        """What was spent, by currency, is the provider's own sum to the micro."""
+        accounts = crm.measured_accounts(link.connection_id)
+        truth = self.providers.spent(accounts)
+        found = crm.spend(min(each.first_day for each in accounts), max(each.last_day for each in accounts))
+        spent: dict[str, int] = {}
+        for day in found:
+            spent[day.currency] = spent.get(day.currency, 0) + day.cost_micros
+        require(
+            spent == {currency: micros for currency, micros in truth.items() if micros}, "the spend is not the truth"
+        )
+
+    def spend(self) -> None:
+        """What advertising cost, as a picture."""
+        with self.step("spent", "What advertising cost each day, to the millionth of each currency") as shown:
+            for tenant in TENANTS:
+                last = datetime.now(UTC).date()
+                first = last - timedelta(days=_SPEND_DAYS - 1)
                 with self.client(tenant) as crm:
-                    jobs = crm.sync(self.connections[tenant])
-                    done = wait_for_all(self.speech, crm, jobs, _PATIENCE_S)
-                    require(all(job.succeeded for job in done), "a sync job did not succeed")
-                    held = {item.stream: sum(item.held.values()) for item in crm.streams(self.connections[tenant])}
-                for stream, number in self.provider.numbers(account).items():
-                    require(held[stream] == number, f"{tenant} holds {held[stream]} {stream} of {number}")
-                shown[tenant] = held
+                    found = crm.spend(first, last)
+                if not self.speech.as_json:
+                    days = [first + timedelta(days=number) for number in range(_SPEND_DAYS)]
+                    self.speech.say(f"  {tenant}", "bold")
+                    for line in picture(found, days):
+                        self.speech.out.print(f"  {line}", highlight=False, markup=False)
+                shown[tenant] = ", ".join(sorted({each.currency for each in found}))
 
     def look(self) -> None:
         """What came in, opened by name and written into the audit log."""
@@ -155,43 +210,50 @@ class Demo:
     def change(self) -> None:
         """Just the change arrives."""
         with self.step("changed", "The world changes a little; just the change arrives") as shown:
-            account, tenant = self.accounts[0], TENANTS[0]
+            tenant = TENANTS[0]
+            ours = {provider: self.links[tenant, provider] for provider in self.accounts}
             with self.client(tenant) as crm:
                 before = crm.feed_head()
-                self.provider.edit(account, *CHANGES)
-                wait_for_all(self.speech, crm, crm.sync(self.connections[tenant]), _PATIENCE_S)
+                self.providers.edit(ours["gmail"].account, *CHANGES)
+                self.providers.edit(ours["outlook"].account, MOVE)
+                for provider in ("gmail", "outlook"):
+                    wait_for_all(self.speech, crm, crm.sync(ours[provider].connection_id), _PATIENCE_S)
                 news = [change for change in crm.feed(before) if change.key]
-            seen = Counter(f"{change.stream} {change.event}" for change in news)
+            providers = {link.connection_id: provider for provider, link in ours.items()}
+            rows = [
+                {
+                    "position": each.position,
+                    "provider": providers[each.connection_id] if each.connection_id else None,
+                    "stream": each.stream,
+                    "event": each.event,
+                    "key": (each.key or "")[:12],
+                }
+                for each in news
+            ]
             if not self.speech.as_json:
-                rows = [
-                    {
-                        "position": each.position,
-                        "stream": each.stream,
-                        "event": each.event,
-                        "key": (each.key or "")[:12],
-                    }
-                    for each in news
-                ]
-                self.speech.table("The feed", ["position", "stream", "event", "key"], rows)
+                self.speech.table("The feed", ["position", "provider", "stream", "event", "key"], rows)
+            seen = Counter(f"{row['provider']} {row['stream']} {row['event']}" for row in rows)
             require(seen == EXPECTED_NEWS, f"the feed told {dict(seen)}")
             shown["feed entries"] = dict(seen)
 
     def kill(self) -> None:
         """A worker is killed in the middle of a full pass; nothing is lost or doubled."""
         with self.step("killed", "A worker is killed (kill -9) in the middle of a full pass") as shown:
-            account, tenant = self.accounts[0], TENANTS[0]
-            self.provider.control("faults", {"match": {"path": "connections", "times": 0}, "action": {"delay_s": 1.0}})
+            link = self.links[TENANTS[0], "gmail"]
+            tenant, account = link.tenant, link.account
+            self.providers.control("faults", {"match": {"path": "connections", "times": 0}, "action": {"delay_s": 1.0}})
             with self.client(tenant) as crm:
-                job_id = crm.sync(self.connections[tenant], "contacts", full=True)[0]
+                job_id = crm.sync(link.connection_id, "contacts", full=True)[0]
                 owner = self._owner_after_a_page(tenant, job_id)
                 victim = next(child for child in self.workers if child.pid == owner)
                 os.kill(owner, signal.SIGKILL)
                 self.speech.say(f"  killed {victim.name} (pid {owner}) after its first page")
-                self.provider.control("faults", method="DELETE")
+                self.providers.control("faults", method="DELETE")
                 self._tend_until(lambda: crm.job(job_id).finished)
                 job = wait_for(self.speech, crm, job_id, _PATIENCE_S)
-                held = sum(next(s for s in crm.streams() if s.stream == "contacts").held.values())
-            truth = len(self.provider.truth(account, "contacts"))
+                streams = crm.streams(link.connection_id)
+                held = sum(next(s for s in streams if s.stream == "contacts").held.values())
+            truth = len(self.providers.truth(account, "contacts"))
             require(held == truth, f"{held} contacts are held, {truth} are there")
             notes = job.outcome or {}
             require(notes.get("saved") == 0, "the pass after the kill wrote records that had not changed")
@@ -200,23 +262,23 @@ class Demo:
     def disconnect(self) -> None:
         """One tenant leaves, and it is proven."""
         with self.step("disconnected", "One tenant disconnects and has its data deleted; here is the proof") as shown:
-            tenant, other = TENANTS[0], TENANTS[1]
-            connection = self.connections[tenant]
-            row = self._a_sealed_row(tenant)
+            link, other = self.links[TENANTS[0], "gmail"], self.links[TENANTS[1], "gmail"]
+            tenant, connection = link.tenant, link.connection_id
+            row = self._a_sealed_row(tenant, connection)
             keys = self._key_store()
             keys.records(tenant, connection).open("document.body", row["document_key"], row["sealed"])
             with self.client(tenant) as crm:
                 job = wait_for(self.speech, crm, crm.disconnect(connection, delete_data=True), _PATIENCE_S)
                 outcome = job.outcome or {}
-                last = int(self.provider.control("requests")["last"])
+                last = int(self.providers.control("requests")["last"])
                 wait_for(self.speech, crm, int(outcome["purge_job_id"]), _PATIENCE_S)
                 receipts = crm.receipts(connection)
-            with self.client(other) as crm:
-                wait_for_all(self.speech, crm, crm.sync(self.connections[other]), _PATIENCE_S)
+            with self.client(other.tenant) as crm:
+                wait_for_all(self.speech, crm, crm.sync(other.connection_id), _PATIENCE_S)
             after = [
                 each
-                for each in self.provider.control("requests", since=last)["requests"]
-                if self.accounts[0] in json.dumps(each, ensure_ascii=False)
+                for each in self.providers.control("requests", since=last)["requests"]
+                if link.account in json.dumps(each, ensure_ascii=False)
             ]
             require(not after, f"{len(after)} requests were made for the account after its receipt")
             require(outcome["revoked_at_provider"] == "yes", "the grant was not revoked at the provider")
@@ -265,9 +327,11 @@ class Demo:
             self.supervisor.tend()
             time.sleep(0.1)
 
-    def _a_sealed_row(self, tenant: str) -> dict[str, Any]:
+    def _a_sealed_row(self, tenant: str, connection: UUID) -> dict[str, Any]:
         with self.opened.database(Role.CRM) as database, database.transaction(tenant) as tx:
-            row = tx.execute("SELECT document_key, sealed FROM crm_sync.document LIMIT 1").fetchone()
+            row = tx.execute(
+                "SELECT document_key, sealed FROM crm_sync.document WHERE connection_id = %s LIMIT 1", [connection]
+            ).fetchone()
         if row is None:
             raise NotHeldError("nothing was synced")
         return row

@@ -1,19 +1,35 @@
-"""What the demonstration stands on: its steps, what they are held to, and the simulated provider's control door."""
+"""What the demonstration stands on: its steps, what they are held to, and the simulator's control door."""
 
 import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
+
+from worker.connectors import outlook_folders
+from worker.store.measures_view import MeasuredAccount
 
 PEOPLE: Final = 2_500
 MESSAGES: Final = 300
 EVENTS: Final = 60
+DAYS: Final = 90
+"""How far back campaign days are read."""
 QUOTA_SCALE: Final = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An account of a provider, linked to a tenant."""
+
+    tenant: str
+    provider: str
+    account: str
+    connection_id: UUID
 
 
 @dataclass(slots=True)
@@ -30,8 +46,8 @@ class NotHeldError(Exception):
     """Something that must hold did not."""
 
 
-class Provider:
-    """The simulator's control door, as a person at the provider would use it."""
+class Providers:
+    """The simulator's control door, as a person at a provider would use it."""
 
     def __init__(self, url: str, process: subprocess.Popen[bytes], facts: dict[str, Any]) -> None:
         self.url, self.process, self.facts = url, process, facts
@@ -52,8 +68,17 @@ class Provider:
         """What an account really holds."""
         return list(self.control("truth", account=account, kind=kind)["items"])
 
-    def numbers(self, account: str) -> dict[str, int]:
-        """How many records of each stream an account really holds, by what the connector says that it syncs."""
+    def numbers(self, link: Link) -> dict[str, int]:
+        """How many records of each stream an account really holds, by what its connector says that it syncs."""
+        match link.provider:
+            case "gmail":
+                return self._of_google(link.account)
+            case "outlook":
+                return self._of_microsoft(link.account)
+            case _:
+                return {}
+
+    def _of_google(self, account: str) -> dict[str, int]:
         mails = self.truth(account, "messages")
         calendars = self.truth(account, "calendars")
         readable = {item["id"] for item in calendars if not item["hidden"] and item["role"] != "freeBusyReader"}
@@ -65,6 +90,28 @@ class Provider:
                 event["calendar_id"] in readable and event["kind"] in {"default", "fromGmail"} for event in events
             ),
         }
+
+    def _of_microsoft(self, account: str) -> dict[str, int]:
+        folders = self.truth(account, "mail_folders")
+        left_out = [folder["path"] for folder in folders if folder["known_as"] in outlook_folders.LEFT_OUT]
+        mails = self.truth(account, "messages")
+        return {
+            "contacts": len(self.truth(account, "contacts")),
+            "messages": sum(not any(_within(mail["folder"], path) for path in left_out) for mail in mails),
+        }
+
+    def spent(self, accounts: Iterable[MeasuredAccount]) -> dict[str, int]:
+        """What those ad accounts really spent in the days that were read of them: millionths by currency."""
+        spent: dict[str, int] = {}
+        for account in accounts:
+            days: dict[str, Any] = {"from": account.first_day.isoformat(), "to": account.last_day.isoformat()}
+            for day in self.control("google_ads/truth", customer=account.account_id, **days)["items"]:
+                spent[day["currency"]] = spent.get(day["currency"], 0) + day["cost_micros"]
+        return spent
+
+
+def _within(folder: str, path: str) -> bool:
+    return folder == path or folder.startswith(f"{path}/")
 
 
 def require(holds: bool, otherwise: str) -> None:
@@ -78,8 +125,8 @@ def require(holds: bool, otherwise: str) -> None:
 
 
 @contextmanager
-def provider(write: Callable[[str, str], None]) -> Iterator[Provider]:
-    """A simulated Google in a process of its own, and the door to it."""
+def providers(write: Callable[[str, str], None]) -> Iterator[Providers]:
+    """The simulated providers in a process of their own, and the door to it."""
     command = [sys.executable, "-m", "simulator", "--json", "--seed", "7", "--people", str(PEOPLE)]
     command += ["--messages", str(MESSAGES), "--events", str(EVENTS), "--quota-scale", str(QUOTA_SCALE)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own module
@@ -89,7 +136,7 @@ def provider(write: Callable[[str, str], None]) -> Iterator[Provider]:
             raise NotHeldError("the simulator did not start")
         facts = json.loads(line)
         write("simulator", facts["url"])
-        yield Provider(facts["url"], process, facts)
+        yield Providers(facts["url"], process, facts)
     finally:
         process.terminate()
         try:

@@ -71,7 +71,8 @@ def wait_for_all(speech: Speech, crm: Client, job_ids: list[int], timeout_s: flo
             if not job.finished:
                 raise Unavailable(
                     f"Job {job_id} ({job.kind}) is still {job.state} after {timeout_s:.0f} s"
-                    f"{f' ({job.reason})' if job.reason else ''}. It goes on by itself; is a worker running? "
+                    f"{f' ({job.reason}: {job.message})' if job.reason else ''}. It goes on by itself; is a worker "
+                    "running? "
                     f"See `crm-sync jobs --workspace {crm.workspace}` and `crm-sync doctor`."
                 )
             done.append(job)
