@@ -132,5 +132,5 @@ class MicrosoftRehearsal:
         return self._edit(account, {"do": "delete_message", "ids": ids})
 
     def _spoilt_mail(self, account: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        chosen = self._mails(account)[0]["immutable_id"].rstrip("=")  # An address may have its padding encoded.
+        chosen = self._mails(account)[-1]["immutable_id"].rstrip("=")  # An address may have its padding encoded.
         return {"path": f"/messages/{chosen}", "times": 0}, {"body": {"kind": "list"}}

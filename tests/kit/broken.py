@@ -1,6 +1,6 @@
 """Connectors that are each broken in one way: the example's own, with a line or two of it changed.
 
-A name is the case that must notice. `COMPANIONS` are cases that meet the same fault and must notice it too.
+A name is the case that must notice. `COMPANIONS` are cases that meet the same fault and may notice it too.
 """
 
 from dataclasses import dataclass
@@ -190,6 +190,8 @@ COMPANIONS = {
     "resume": {"restless_world"},
     "changes": {"restless_world", "duplicates"},
     "tombstones": {"restless_world"},
+    # Without a rule nothing may be stored at all, so not even the first pass holds.
+    "policy": {"first_pass"},
 }
 
 _SIMULATED = """

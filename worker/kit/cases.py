@@ -20,6 +20,8 @@ ELSEWHERE: Final = "elsewhere.example"
 _ENOUGH_REQUESTS: Final = 60
 """More requests for pages than this mean that a list of a dozen records is read without end."""
 
+_TAKEN_OVER_S: Final = 180.0
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -48,6 +50,8 @@ class Case:
     run: Callable[[Scene], None]
     needs: tuple[Need, ...] = ()
     temper: Temper = Temper.STEADY
+    of_claims: bool = False
+    """Whether it looks at what the connector says of itself, and runs nothing."""
 
     def ruled_out(self, facts: Facts, stream: Stream) -> str:
         """Why the stream's facts rule the case out; empty if they do not."""
@@ -226,7 +230,8 @@ def killed_half_way(scene: Scene) -> None:
     scene.until(lambda: len(scene.page_requests()) >= _second(scene), "the pass never came to the page")
     scene.mortal()
     scene.mend()
-    job = scene.wait(job_id)
+    # What a dead worker held at the provider (a place among four, say) is free only when its time is over.
+    job = scene.wait(job_id, timeout_s=_TAKEN_OVER_S)
     require(job.succeeded, f"the job that was taken over ended as {job.state} ({job.reason}: {job.message})")
     scene.require_sums()
     scene.require_truth()
@@ -292,7 +297,7 @@ def unknown_fields(scene: Scene) -> None:
 def restless_world(scene: Scene) -> None:
     """Records come, change and go while the pass is under way; the next pass leads to the truth."""
     scene.begin()
-    scene.fault({"delay_s": 0.1}, times=0)
+    scene.fault({"delay_s": 0.4}, times=0)
     job_id = scene.ask(full=True)
     acts = ["add", "change", *(["delete"] if scene.stream.deletes else [])]
     for number in range(40):
@@ -351,10 +356,12 @@ CASES: Final = (
     Case("malformed_record", GOLD, "a record that cannot be read costs itself only", malformed_record, (MANY,)),
     Case("empty_page", GOLD, "an empty page that names a next one is not the end", empty_page, (MANY,)),
     Case("unknown_fields", GOLD, "fields that nobody knows change nothing", unknown_fields),
-    Case("policy", GOLD, "each kind that is written has a rule for how long it is kept", claims.has_rules),
+    Case("policy", GOLD, "each kind that is written has a rule for how long it is kept", claims.has_rules,
+         of_claims=True),
     Case("restless_world", PLATINUM, "a world that moves while it is read is held as it is in the end", restless_world,
          (MANY,), _HASTY),
     Case("frugal", PLATINUM, "a pass after which nothing changed asks for less than the first", frugal,
          (MANY, INCREMENTAL)),
-    Case("facts", PLATINUM, "cursor, deletions, scopes and limits are said, with their sources", claims.are_complete),
+    Case("facts", PLATINUM, "cursor, deletions, scopes and limits are said, with their sources", claims.are_complete,
+         of_claims=True),
 )  # fmt: skip
