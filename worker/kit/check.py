@@ -8,14 +8,14 @@ account of its own, so cases do not meet.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from worker.client import Client
 from worker.connectors.contract import Connector, Stream
-from worker.errors import BadRequest, CrmSyncError
+from worker.errors import BadRequest, CrmSyncError, Misconfigured
 from worker.kit.cases import CASES, Case, first_pass
 from worker.kit.grades import Report, Result, Verdict
 from worker.kit.provider import Provider, Rehearsal, RehearsalRefused
@@ -108,7 +108,7 @@ class Check:
                     if why:
                         self._note(connector, Result(case.name, stream.name, case.grade, Verdict.NOT_APPLICABLE, why))
                     else:
-                        tasks.append(_Task(connector, stream, case, next(accounts)))
+                        tasks.append(_Task(connector, stream, case, _next(accounts, connector)))
         return tasks
 
     def _may_be_tried(self, task: _Task) -> bool:
@@ -176,6 +176,16 @@ class Check:
         with self._guard:
             self._results.append((connector, result))
             self._progress(result, len(self._results), self._total)
+
+
+def _next(accounts: Iterator[str], connector: Connector) -> str:
+    account = next(accounts, None)
+    if account is None:
+        raise Misconfigured(
+            f"The simulated provider of «{connector.facts.name}» has too few accounts: each case needs one of its "
+            "own. Its rehearsal must give as many as the simulator is started with (`--accounts`); or try fewer cases at a time."
+        )
+    return account
 
 
 def _in_order(results: Iterable[Result]) -> list[Result]:

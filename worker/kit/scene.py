@@ -20,13 +20,14 @@ from worker.connectors.contract import Connector, Stream
 from worker.errors import CrmSyncError
 from worker.kit.provider import Provider, StreamPart
 from worker.kit.stage import Stage
-from worker.records import Purpose, normal_form
+from worker.records import Kind, Purpose, normal_form
 from worker.store.connections_view import Counters
 from worker.store.connections_view import Stream as StreamView
 from worker.store.jobs_view import Job
 
 PATIENCE_S: Final = 60.0
 _POLL_S: Final = 0.1
+_FIGURES: Final = ("cost_micros", "impressions", "clicks", "conversions", "conversion_value")
 _COUNTED: Final = ("saved", "unchanged", "deleted", "repeated", "skipped", "refused")
 
 
@@ -187,7 +188,11 @@ class Scene:
         return self.view().counters
 
     def held(self) -> list[dict[str, Any]]:
-        """Every record that we hold, opened, as one finds them who reads the feed from its beginning."""
+        """Every record that we hold, opened, as one finds them who reads the feed from its start; or all measures."""
+        if self.stream.kind is Kind.CAMPAIGN_DAY:
+            days: list[dict[str, Any]] = msgspec.to_builtins(self.crm.measures(self.connected))
+            # A day on which nothing happened is as good as one that is not there.
+            return [day for day in days if any(float(day[figure]) for figure in _FIGURES)]
         believed: dict[str, dict[str, Any]] = {}
         for change in self.crm.feed(limit=1_000_000):
             if change.stream != self.stream.name or change.key is None:
