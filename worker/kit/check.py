@@ -183,7 +183,8 @@ def _next(accounts: Iterator[str], connector: Connector) -> str:
     if account is None:
         raise Misconfigured(
             f"The simulated provider of «{connector.facts.name}» has too few accounts: each case needs one of its "
-            "own. Its rehearsal must give as many as the simulator is started with (`--accounts`); or try fewer cases at a time."
+            "own. Its rehearsal must give as many as the simulator is started with (`--accounts`), or fewer cases be "
+            "tried at a time."
         )
     return account
 
