@@ -7,7 +7,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-BENCHES = ("contacts", "messages", "jobs", "seal", "budgets")
+BENCHES = ("contacts", "messages", "campaign_days", "jobs", "seal", "budgets")
 
 
 def main() -> int:
@@ -16,6 +16,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help=f"which of: {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--people", type=int, default=100_000, help="contacts of an account")
     parser.add_argument("--messages", type=int, default=10_000, help="messages of an account")
+    parser.add_argument("--ad-accounts", type=int, default=6, help="advertising accounts, beside a few small ones")
+    parser.add_argument("--ad-campaigns", type=int, default=50, help="campaigns of each of them")
     parser.add_argument("--jobs", type=int, default=8_000, help="no-op jobs")
     parser.add_argument("--idle", type=int, default=100, help="jobs into an idle deployment")
     parser.add_argument("--minutes", type=int, default=4, help="of reading at the provider's own limits")

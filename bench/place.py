@@ -98,6 +98,8 @@ def place(*, workers: int = 1, threads: int = 4, quota_scale: float = QUOTA_SCAL
                 microsoft_client_secret=SecretStr(simulator.facts["microsoft"]["client_secret"]),
                 redirect_uri=simulator.facts["redirect_uris"][0],
                 gmail_window_days=0,
+                outlook_window_days=0,
+                google_ads_history_days=1_100,
             )
             opened = open_environment(settings)
             log = (folder / "processes.log").open("w", encoding="utf-8")
