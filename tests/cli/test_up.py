@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import environment_of
 from worker.settings import Settings
+from worker.store.database import Database
 
 COMMAND = [sys.executable, "-m", "worker.cli.main"]
 READY = re.compile(r"^(scheduler|interactive|sync|upkeep)\s")
@@ -105,12 +106,21 @@ def test_p5_what_up_started_dies_with_it_when_it_is_killed(up: Up) -> None:
     until(lambda: not any(lives(pid) for pid in pids), up)
 
 
-def test_ctrl_c_ends_a_command_with_its_own_code_and_no_traceback(settings: Settings, workspace: str) -> None:
+def test_ctrl_c_ends_a_command_with_its_own_code_and_no_traceback(
+    settings: Settings, workspace: str, owner_db: Database
+) -> None:
+    with owner_db.transaction() as tx:
+        tx.execute("INSERT INTO crm_sync.feed_head (workspace_id, position) VALUES (%s, 1)", [workspace])
+        tx.execute(
+            "INSERT INTO crm_sync.feed_entry (workspace_id, position, event) VALUES (%s, 1, 'stream.synced')",
+            [workspace],
+        )
     process = subprocess.Popen(
         [*COMMAND, "feed", "-w", workspace, "--follow", "--json"],
         env=environment_of(settings), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(2.5)
+    assert process.stdout is not None
+    assert "stream.synced" in process.stdout.readline(), "it follows the feed now"
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=20)
     assert process.returncode == 130, said

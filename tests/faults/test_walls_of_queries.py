@@ -160,6 +160,9 @@ DAY = date(2026, 11, 1)
 OTHERWISE: dict[str, dict[str, Any]] = {
     "documents.unseen": {"after": b""},
     "measures.held": {"first": DAY, "last": DAY},
+    "measures_view.days": {"first": DAY, "last": DAY, "connector": None},
+    "measures_view.days_of_connection": {"first": DAY, "last": DAY},
+    "measures_view.spend": {"first": DAY, "last": DAY},
     "measures.save": {
         "account": "account",
         "time_zone": "UTC",
@@ -226,7 +229,7 @@ def every_query() -> Iterator[tuple[str, str, Role]]:
     for family in FAMILIES:
         if family == "scheduler":
             continue  # Its login sees ids, states and times of all tenants; see test_walls.py.
-        role = Role.CRM if family in {"client", "audit"} else Role.WORKER
+        role = Role.CRM if family in {"client", "audit", "measures_view"} else Role.WORKER
         for name, statement in queries.load(family).items():
             yield f"{family}.{name}", statement, role
 
