@@ -55,9 +55,13 @@ class Place:
         return UUID(outcome["connection_id"])
 
     def first_sync(self, crm: Client, connection: UUID, stream: str) -> Job:
-        """Wait for the job that connecting made of a stream."""
-        jobs = crm.jobs(kind="sync_stream", connection_id=connection)
-        return self.wait(crm, min(job.job_id for job in jobs if job.args["stream"] == stream))
+        """Wait for the job that connecting leads to, which the scheduler plans within a second or so."""
+        for _ in range(1_000):
+            jobs = crm.jobs(kind="sync_stream", connection_id=connection)
+            if planned := [job.job_id for job in jobs if job.args["stream"] == stream]:
+                return self.wait(crm, min(planned))
+            time.sleep(0.01)
+        raise RuntimeError(f"nobody planned {stream}")
 
     def wait(self, crm: Client, job_id: int, timeout_s: float = 900) -> Job:
         """Wait for a job that must succeed."""

@@ -142,8 +142,7 @@ class Demo:
             rows: dict[tuple[str, str], dict[str, Any]] = {}
             for link in self.links.values():
                 with self.client(link.tenant) as crm:
-                    jobs = crm.jobs(kind="sync_stream", connection_id=link.connection_id)
-                    done = wait_for_all(self.speech, crm, sorted(job.job_id for job in jobs), _PATIENCE_S)
+                    done = wait_for_all(self.speech, crm, crm.sync(link.connection_id), _PATIENCE_S)
                     require(all(job.succeeded for job in done), f"a sync of {link.provider} did not succeed")
                     held = {stream.stream: sum(stream.held.values()) for stream in crm.streams(link.connection_id)}
                     if link.provider == "google_ads":
