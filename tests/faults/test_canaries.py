@@ -280,10 +280,15 @@ def test_p3_a_bug_in_a_handler_tells_its_place_and_nothing_that_it_held(settings
         ended = [deployment.wait(job) for job in jobs]
         assert {(job.state, job.reason) for job in ended} == {("dead", "internal")}
         assert all("CANARY" not in f"{job.reason} {job.message} {job.outcome} {job.progress}" for job in ended)
-        deployment.until(lambda: deployment.log().count("job.bug") == 2)
+        bugs = [f"job_id={job} " for job in jobs]
+        deployment.until(lambda: all(_told_of_a_bug(deployment.log(), bug) for bug in bugs))
         time.sleep(0.2)
         assert "CANARY" not in deployment.log()
         assert "RuntimeError" in deployment.log()
+
+
+def _told_of_a_bug(log: str, job: str) -> bool:
+    return any("job.bug" in line and job in line for line in log.splitlines())
 
 
 SETTINGS_THAT_ARE_WRONG: list[tuple[str, dict[str, str]]] = [
