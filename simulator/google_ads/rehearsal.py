@@ -2,6 +2,15 @@
 
 What ought to be held follows from what can be read: every account below an enabled root, and campaigns and days of
 those accounts among them that are enabled, have no clients and are open to the caller.
+
+    accounts        name
+    campaigns       name
+    campaign_days   campaign_id, day (in the account's time zone), cost_micros
+
+A search returns a row for a day only if one of the metrics that it asks for is not zero. Those of a campaign day are
+impressions, clicks, cost and conversions with their value: a day on which a call alone was counted, which only
+`all_conversions` shows, is not one. Days older than 37 months cannot be read.
+Source: the provider sheet, section 8.4.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,16 +22,19 @@ from simulator.app import ControlHandler
 from simulator.google_ads.access import HOST
 from simulator.google_ads.ads_world import AdsWorld
 from simulator.google_ads.customers import Customer
-from simulator.google_ads.dates import shown
+from simulator.google_ads.dates import REACH_MONTHS, months_before, shown
 from simulator.google_ads.edits import AdsEdits
 from simulator.options import Options
 from simulator.rehearsal import Rehearsal, StreamRehearsal
 from simulator.world import World
+from simulator.world.ad_campaigns import Campaign
+from simulator.world.ad_days import Figures
 
 _REFUSALS = {
     "scope_missing": {"status": 403, "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"},
     "throttled": {"status": 429, "reason": "RESOURCE_TEMPORARILY_EXHAUSTED"},
 }
+_MEASURED = ("impressions", "clicks", "cost_micros", "conversions", "conversions_value")
 _OF_ACCOUNTS = r"FROM(\s|\\n)+customer_client\b"
 _OF_CAMPAIGNS = r"^(?!.*segments\.).*FROM(\s|\\n)+campaign\b"
 _OF_DAYS = r"segments\.date.*FROM(\s|\\n)+campaign\b"
@@ -104,16 +116,25 @@ class AdsRehearsal:
         return [
             {"campaign_id": str(campaign.number), "day": shown(day), "cost_micros": figures.cost_micros}
             for one in self._readable(account)
-            for campaign in one.campaigns
-            for day, figures in self.world.days(one, campaign, 1, one.today(self.world.now()))
+            for campaign, day, figures in self._measured(one)
         ]
+
+    def _measured(self, customer: Customer) -> Iterator[tuple[Campaign, int, Figures]]:
+        """Go through the days of an account that a search for its measures returns."""
+        today = customer.today(self.world.now())
+        for campaign in customer.campaigns:
+            for day, figures in self.world.days(customer, campaign, months_before(today, REACH_MONTHS), today):
+                if any(getattr(figures, name) for name in _MEASURED):
+                    yield campaign, day, figures
 
     def _add_accounts(self, account: str, number: int) -> Any:
         roots = self.world.customers.direct(self.people.account(account))
         manager = next(one for one in roots if one.manager and one.status == "ENABLED")
         keys = [f"added-{next(self.numbers)}" for _ in range(number)]
-        return self._do({"do": "add_customer", "key": key, "under": manager.key, "fields": {"name": key}}
-                        for key in keys)  # fmt: skip
+        return self._do(
+            {"do": "add_customer", "key": key, "under": manager.key, "fields": {"name": key, "campaigns": 0}}
+            for key in keys
+        )
 
     def _rename_accounts(self, account: str, number: int) -> Any:
         return self._do(
@@ -172,12 +193,7 @@ class AdsRehearsal:
     def _latest(self, account: str, number: int) -> tuple[Customer, list[tuple[int, str]]]:
         """Return an account and its newest days with anything in them."""
         customer = self._readable(account)[0]
-        today = customer.today(self.world.known_at())
-        places = [
-            (day, campaign.number)
-            for campaign in customer.campaigns
-            for day, _ in self.world.days(customer, campaign, today - 20, today)
-        ]
+        places = [(day, campaign.number) for campaign, day, _ in self._measured(customer)]
         return customer, [(campaign, shown(day)) for day, campaign in sorted(places)[-number:]]
 
     def _restate(self, customer: Customer, campaign: int | str, days: dict[str, Any]) -> Any:

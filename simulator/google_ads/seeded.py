@@ -10,11 +10,16 @@
     account 2   second          account 3   solo (THB), lab (a test manager) ── lab-1          account 4   nothing
 
 Further Google accounts reach nothing. `bulk` has as many accounts as `--ad-accounts` says: 18 of them with
-`--ad-campaigns 50` have half a million campaign days within 37 months. With `--page-limit` the world is small: few
-campaigns that began lately, so that a connector can be tried in all its faults.
+`--ad-campaigns 50` have half a million campaign days within 37 months.
+
+With `--page-limit` the world is small, so that a connector can be tried in all its faults: few campaigns, which began
+lately, and from the second on every Google account has an agency of its own and reaches nothing else:
+
+    account n   agency-n ─┬─ tokyo-n (JPY)   ├─ new-york-n (USD)   ├─ suspended-n   ├─ cancelled-n
+                          └─ europe-n ─┬─ berlin-n (EUR)   └─ gulf-n ── closed-gulf-n (closed)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.google_ads.customers import Customer, Customers
 from simulator.options import Options
@@ -62,6 +67,7 @@ _PLANS = (
     _Plan("lab-1", ("lab",), "Test Account", "JPY", "Asia/Tokyo", test=True),
 )
 _DIRECT = (("agency", "second", "shop", "cancelled-root"), ("second",), ("solo", "lab"))
+_OWN = ("agency", "tokyo", "new-york", "suspended", "cancelled", "europe", "berlin", "gulf", "closed-gulf")
 _BULK_PLACES = (("USD", _NEW_YORK), ("EUR", _BERLIN), ("THB", _BANGKOK), ("JPY", "Asia/Tokyo"))
 
 
@@ -73,7 +79,9 @@ def seeded(options: Options, world: World) -> Customers:
     small = options.page_limit > 0
     size = min(options.ad_campaigns, _SMALL_CAMPAIGNS) if small else options.ad_campaigns
     reach = options.ad_days or (_SMALL_DAYS if small else 0)
-    for at, plan in enumerate((*_PLANS, *_bulk(options.ad_accounts))):
+    direct = _direct(len(world.accounts), small=small)
+    own = _own(direct) if small else []
+    for at, plan in enumerate((*_PLANS, *_bulk(options.ad_accounts), *own)):
         number = _FIRST_NUMBER + at * 900_001 + Dice(options.seed, 16, at).below(900_000)
         customer = Customer(
             plan.key, number, plan.name, plan.currency, plan.zone, plan.manager, plan.status, plan.test,
@@ -82,11 +90,28 @@ def seeded(options: Options, world: World) -> Customers:
         by_key[plan.key] = customers.add(customer)
         for manager in plan.under:
             customers.link(by_key[manager], customer)
-    for account, keys in zip(world.accounts, _DIRECT, strict=False):
+    for account, keys in zip(world.accounts, direct, strict=False):
         for key in keys:
             customers.allow(account, by_key[key])
     by_key["no-access"].closed_to = {account.sub for account in world.accounts}
     return customers
+
+
+def _direct(accounts: int, *, small: bool) -> list[tuple[str, ...]]:
+    """Return what each Google account reaches directly."""
+    if small:
+        return [_DIRECT[0], *((f"agency-{number}",) for number in range(2, accounts + 1))]
+    return list(_DIRECT)
+
+
+def _own(direct: list[tuple[str, ...]]) -> list[_Plan]:
+    """Return the agencies of which each belongs to one Google account."""
+    plans = {plan.key: plan for plan in _PLANS}
+    return [
+        replace(plans[key], key=f"{key}-{number}", under=tuple(f"{one}-{number}" for one in plans[key].under))
+        for number in range(2, len(direct) + 1)
+        for key in _OWN
+    ]
 
 
 def _bulk(count: int) -> list[_Plan]:

@@ -54,13 +54,48 @@ def test_every_act_of_a_stream_shows_in_what_ought_to_be_held(ads: AdsCaller, st
     assert len(held(ads, stream)) == len(changed) - 2
 
 
-def test_only_accounts_with_advertising_are_offered_and_pages_are_small(ads: AdsCaller) -> None:
+def test_every_google_account_is_offered_and_pages_are_small(ads: AdsCaller) -> None:
     shown = ads.simulator.control("rehearsals")["google_ads"]
-    assert shown["accounts"] == ads.simulator.facts["accounts"][:3]
+    assert shown["accounts"] == ads.simulator.facts["accounts"]
     assert set(shown["streams"]) == set(STREAMS)
     pages = ads.pages("agency", "SELECT customer_client.id FROM customer_client")
     assert len(pages) > 3
     assert {len(page["results"]) for page in pages[:-1]} == {4}
+
+
+def test_what_is_done_to_one_account_shows_in_no_other(ads: AdsCaller) -> None:
+    others = [AdsCaller(ads.simulator, account) for account in ads.simulator.facts["accounts"][1:]]
+    before = [[held(other, stream) for stream in STREAMS] for other in others]
+    assert all(len(items) > 8 for one in before for items in one)
+    for acting in (ads, others[0]):
+        for stream in STREAMS:
+            for do in ("add", "change", *(["delete"] if stream != "campaigns" else [])):
+                rehearse(acting, stream, do, count=2)
+    after = [[held(other, stream) for stream in STREAMS] for other in others]
+    assert after[1:] == before[1:]
+    assert all(one != two for one, two in zip(after[0], before[0], strict=True))
+
+
+def test_days_that_ought_to_be_held_are_those_that_a_search_for_measures_returns(ads: AdsCaller) -> None:
+    second = AdsCaller(ads.simulator, ads.simulator.facts["accounts"][1], login="agency-2")
+    today = date.fromisoformat(second.today("berlin-2"))
+    campaign = second.edit(do="add_campaign", customer="berlin-2", fields={"name": "Calls", "idle": True})["id"]
+    only_a_call = {"all_conversions": 1_000_000, "all_conversions_value": 36_204_000}
+    days = {str(today - timedelta(2)): only_a_call, str(today - timedelta(1)): {"conversions": 250_000}}
+    second.edit(do="restate_days", customer="berlin-2", campaign=campaign, days=days)
+    asked = DAILY.replace(", metrics.all_conversions, metrics.all_conversions_value", "")
+    rows = [
+        row
+        for key in ("tokyo-2", "new-york-2", "berlin-2")
+        for row in second.rows(key, asked.format(today - timedelta(40), today + timedelta(1)))
+    ]
+    found = [
+        {"campaign_id": row["campaign"]["id"], "day": row["segments"]["date"],
+         "cost_micros": int(row["metrics"].get("costMicros", "0"))}
+        for row in rows
+    ]  # fmt: skip
+    assert sorted(json.dumps(item, sort_keys=True) for item in found) == held(second, "campaign_days")
+    assert [item["day"] for item in found if item["campaign_id"] == campaign] == [str(today - timedelta(1))]
 
 
 def test_consent_is_given_and_ended_in_the_person_s_place(ads: AdsCaller) -> None:
