@@ -23,6 +23,7 @@ from simulator.world.calendars import Calendar, Event
 from simulator.world.changes import ChangeLog
 from simulator.world.event_facts import EventFacts, shifted
 from simulator.world.moments import At
+from simulator.world.office_calendars import OfficeCalendar
 
 Window = tuple[int, int]
 _UID = "040000008200E00074C5B7101A82E008"
@@ -31,21 +32,22 @@ _TYPED = {"@odata.type": "#microsoft.graph.event"}
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """The events of one account as one call wants to see them."""
+    """The events of one calendar of an account as one call wants to see them."""
 
     call: Call
     ids: Ids
     switches: GraphSwitches
+    entry_of_list: OfficeCalendar
 
     @property
     def calendar(self) -> Calendar:
         """The calendar itself."""
-        return self.call.account.calendar
+        return self.entry_of_list.calendar
 
     def id_of(self, number: int, stamp: str = "") -> str:
         """Return the id of an event, or of one of a series."""
         immutable = self.call.preferences.immutable_ids
-        return self.ids.of_event(self.call.account, number, stamp, immutable=immutable)
+        return self.ids.of_event(self.call.account, self.entry_of_list, number, stamp, immutable=immutable)
 
     def entry(self, item: Event) -> dict[str, Any]:
         """Return a single event, a master or an exception whole."""
@@ -58,7 +60,7 @@ class EventView:
             uid=self._uid(series or item),
             master_id=None if series is None else self.id_of(series.number),
             kind="exception" if series else "seriesMaster" if facts.recurrence else "singleInstance",
-            original=original,
+            original_at=None if original is None else original.instant(self.calendar.zone),
         )  # fmt: skip
 
     def instance(self, series: Event, original: At, *, whole: bool) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 def event(
     account: OfficeAccount, item: Event, facts: EventFacts, preferences: Preferences, *,
-    event_id: str, uid: str, master_id: str | None, kind: Type, original: At | None = None,
+    event_id: str, uid: str, master_id: str | None, kind: Type, original_at: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return everything that there is to say about an event."""
     key = etag(item.number, item.version)
@@ -88,8 +88,8 @@ def event(
         "organizer": _organizer(account, facts),
         "onlineMeeting": {"joinUrl": f"https://teams.example/l/{item.number}"} if facts.conference else None,
     }
-    if original is not None:
-        entry["originalStart"] = utc(original.instant(account.calendar.zone))
+    if original_at is not None:
+        entry["originalStart"] = utc(original_at)
     return entry
 
 

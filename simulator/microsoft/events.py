@@ -1,11 +1,15 @@
-"""The calendar: windows of it, plain or by delta rounds, and single events.
+"""The calendars: windows of one, plain or by delta rounds, and single events.
 
-    /calendarView[/delta] · /events[/ID[/instances]] · /calendar[…] · /calendars[/ID[…]]
+    /calendarView[/delta] · /events[/ID[/instances]] · /calendar[…]      the default calendar
+    /calendars · /calendars/ID[…]                                        all of them, and the same of each one
 
-Nothing is written here: events are changed through the control door.
-Source: the provider sheet, sections 3.1, 3.3 and 3.5.
+An event is found by its id in whichever calendar it stands, unless the path names one. Nothing is written here: events
+are changed through the control door.
+Source: the provider sheet, sections 3.1, 3.3 and 3.5; rounds of a calendar that is not the default one:
+https://learn.microsoft.com/en-us/graph/delta-query-events, read 2026-11-26.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,12 +20,15 @@ from simulator.microsoft.calendar_view import CalendarWindow, EventView, Window
 from simulator.microsoft.calls import Call
 from simulator.microsoft.delta import Round, Rounds
 from simulator.microsoft.errors import bad_request, malformed_id, no_such_segment, not_found
-from simulator.microsoft.event_edits import EventEdits, events_truth, occurrences_truth
+from simulator.microsoft.event_edits import EventEdits
 from simulator.microsoft.event_resource import PROPERTIES, check_zone
+from simulator.microsoft.event_truth import calendars_truth, events_truth, occurrences_truth
 from simulator.microsoft.ids import Ids
 from simulator.microsoft.listing import listed, single
 from simulator.microsoft.service import Parts, Service
 from simulator.microsoft.times import read_utc
+from simulator.world.office import OfficeAccount
+from simulator.world.office_calendars import OfficeCalendar
 
 _WINDOW = ("startDateTime", "endDateTime")
 
@@ -36,16 +43,22 @@ def event_service(parts: Parts) -> Service:
         begins=frozenset({"calendarview", "events", "calendar", "calendars"}),
         handle=Events(parts, ids).handle,
         truth={
+            "calendars": lambda account: calendars_truth(account, ids),
             "events": lambda account: events_truth(account, ids),
             "occurrences": lambda account: occurrences_truth(account, ids, world.epoch),
         },
         edits=EventEdits(world, ids).table,
-        counts=lambda account: {"events": account.calendar.alive},
+        counts=_counts,
     )
 
 
+def _counts(account: OfficeAccount) -> dict[str, int]:
+    calendars = list(account.calendars.there())
+    return {"calendars": len(calendars), "events": sum(one.calendar.alive for one in calendars)}
+
+
 class Events:
-    """Serves the calendar of every account."""
+    """Serves the calendars of every account."""
 
     def __init__(self, parts: Parts, ids: Ids) -> None:
         self._ids = ids
@@ -58,13 +71,16 @@ class Events:
         Raises: GraphError.
         """
         check_zone(call.preferences.time_zone)
-        view = EventView(call, self._ids, self._switches)
-        match self._in_calendar(call):
+        named, path = self._in_calendar(call)
+        view = EventView(call, self._ids, self._switches, named or call.account.calendars.default)
+        match path:
             case ("calendar",):
-                return single(call, self._calendar_entry(call), ("calendars",))
+                return single(call, self._calendar_entry(call, view.entry_of_list), ("calendars",))
             case ("calendars",):
                 call.only("$top", "$skip", "$select")
-                return listed(call, iter([msgspec.json.encode(self._calendar_entry(call))]), ("calendars",))
+                there = call.account.calendars.there()
+                entries = (msgspec.json.encode(self._calendar_entry(call, one)) for one in there)
+                return listed(call, entries, ("calendars",))
             case ("calendarview",):
                 return self._list(call, view, self._window(call), None)
             case ("calendarview", "delta"):
@@ -72,33 +88,52 @@ class Events:
             case ("events",):
                 return self._list(call, view, None, None)
             case ("events", event_id):
-                return self._single(call, view, event_id)
+                return self._single(call, self._view_of(view, named, event_id), event_id)
             case ("events", event_id, "instances"):
-                return self._list(call, view, self._window(call), event_id)
+                return self._list(call, self._view_of(view, named, event_id), self._window(call), event_id)
             case _:
                 raise no_such_segment(call.path[-1])
 
-    def _in_calendar(self, call: Call) -> tuple[str, ...]:
-        """Return the path without the calendar that it names, of which there is one."""
-        if call.path[:1] == ("calendar",) and len(call.path) > 1:
-            return call.path[1:]
-        if call.path[:1] == ("calendars",) and len(call.path) > 1:
-            if self._ids.read("calendar", call.account, call.path[1]) is None:
-                raise malformed_id()
-            return call.path[2:] or ("calendar",)
-        return call.path
+    def _in_calendar(self, call: Call) -> tuple[OfficeCalendar | None, tuple[str, ...]]:
+        """Return the calendar that a path names, if it names one, and the path without it.
 
-    def _calendar_entry(self, call: Call) -> dict[str, Any]:
+        Raises: GraphError for one that there is not.
+        """
+        if call.path[:1] == ("calendar",) and len(call.path) > 1:
+            return call.account.calendars.default, call.path[1:]
+        if call.path[:1] != ("calendars",) or len(call.path) == 1:
+            return None, call.path
+        meant = self._ids.read("calendar", call.account, call.path[1])
+        if meant is None:
+            raise malformed_id()
+        found = call.account.calendars.at(meant.number)
+        if found.deleted:
+            raise not_found()
+        return found, call.path[2:] or ("calendar",)
+
+    def _view_of(self, view: EventView, named: OfficeCalendar | None, event_id: str) -> EventView:
+        """Return the view of the calendar in which an event stands.
+
+        Raises: GraphError for an event that is in no calendar, or in another than the one that was named.
+        """
+        meant = self._ids.read_event(view.call.account, event_id)
+        if meant is None:
+            raise malformed_id()
+        if meant.calendar.deleted or named not in (None, meant.calendar):
+            raise not_found()
+        return replace(view, entry_of_list=meant.calendar)
+
+    def _calendar_entry(self, call: Call, entry: OfficeCalendar) -> dict[str, Any]:
         account = call.account
         return {
-            "id": self._ids.of_folder("calendar", account, 1),
-            "name": account.calendar.title,
+            "id": self._ids.of_calendar(account, entry),
+            "name": entry.calendar.title,
             "color": "auto",
-            "isDefaultCalendar": True,
+            "isDefaultCalendar": entry is account.calendars.default,
             "changeKey": "AAAAAA==",
-            "canShare": True,
+            "canShare": entry.editable,
             "canViewPrivateItems": True,
-            "canEdit": True,
+            "canEdit": entry.editable,
             "owner": {"name": account.display_name, "address": account.email},
         }
 
@@ -120,7 +155,11 @@ class Events:
         return found[0], found[1]
 
     def _delta(self, call: Call, view: EventView) -> Reply:
-        collection = CalendarWindow(name=f"events of {call.account.oid}", path=("calendarView",), view=view)
+        default = view.entry_of_list is call.account.calendars.default
+        if self._switches.rounds_of_calendars == "default" and not default:
+            raise bad_request("Change tracking is not supported against 'microsoft.graph.event' of this calendar.")
+        name = f"events of {self._ids.of_calendar(call.account, view.entry_of_list)}"
+        collection = CalendarWindow(name=name, path=self._path(view, "calendarView"), view=view)
         one = self._rounds.continued(call, collection.name)
         if one is None:
             self._rounds.fitting(call, *_WINDOW)
@@ -148,8 +187,14 @@ class Events:
             for one in entries
         )
         query = {name: call.query[name] for name in _WINDOW if name in call.query}
-        path = ("events",) if window is None else ("calendarView",)
-        return listed(call, (msgspec.json.encode(one) for one in kept), path, query)
+        last = ("events", f"'{series_id}'", "instances") if series_id else ("calendarView" if window else "events",)
+        return listed(call, (msgspec.json.encode(one) for one in kept), self._path(view, *last), query)
+
+    def _path(self, view: EventView, *last: str) -> tuple[str, ...]:
+        """Return where something of a calendar stands, after /me."""
+        if view.entry_of_list is view.call.account.calendars.default:
+            return last
+        return ("calendars", f"'{self._ids.of_calendar(view.call.account, view.entry_of_list)}'", *last)
 
     def _single(self, call: Call, view: EventView, event_id: str) -> Reply:
         call.only("$select", "$expand")
@@ -161,7 +206,7 @@ class Events:
         return single(call, kept, ("events",))
 
     def _item(self, call: Call, view: EventView, event_id: str) -> Any:
-        meant = self._ids.read("event", call.account, event_id)
+        meant = self._ids.read_event(call.account, event_id)
         if meant is None:
             raise malformed_id()
         item = view.calendar.at(meant.number)
@@ -171,7 +216,7 @@ class Events:
 
     def _entry(self, call: Call, view: EventView, event_id: str) -> dict[str, Any]:
         item = self._item(call, view, event_id)
-        meant = self._ids.read("event", call.account, event_id)
+        meant = self._ids.read_event(call.account, event_id)
         if meant is None or not meant.stamp:
             return view.entry(item)
         calendar = view.calendar

@@ -14,12 +14,14 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from simulator.world.office import OfficeAccount
+from simulator.world.office_calendars import OfficeCalendar
 
 Kind = Literal["message", "contact", "event", "mail folder", "contact folder", "calendar", "attachment"]
 _USUAL, _IMMUTABLE, _FOLDER = "AAMk", "AAkA", "AQMk"
 _FAMILIES = {text: base64.b64decode(text) for text in (_USUAL, _IMMUTABLE, _FOLDER)}
 _DIGEST = 30
 _LASTING = 1 << 31
+_EVENTS = 1 << 24  # The number of an event in an id counts its calendar, too.
 
 
 class Meant(NamedTuple):
@@ -27,6 +29,14 @@ class Meant(NamedTuple):
 
     number: int
     turn: int | None
+    stamp: str
+
+
+class MeantEvent(NamedTuple):
+    """What the id of an event stands for; `stamp` is empty unless it is that of one of a series."""
+
+    calendar: OfficeCalendar
+    number: int
     stamp: str
 
 
@@ -42,22 +52,36 @@ class Ids:
         family = _IMMUTABLE if immutable else _USUAL
         return self._made(family, kind, account, number, _LASTING if immutable else turn, "")
 
-    def of_event(self, account: OfficeAccount, number: int, stamp: str, *, immutable: bool) -> str:
+    def of_event(
+        self, account: OfficeAccount, calendar: OfficeCalendar, number: int, stamp: str, *, immutable: bool
+    ) -> str:
         """Return the id of an event, or of one of a series, which `stamp` tells."""
-        family = _IMMUTABLE if immutable else _USUAL
-        return self._made(family, "event", account, number, _LASTING if immutable else 0, stamp)
+        family, turn = (_IMMUTABLE, _LASTING) if immutable else (_USUAL, 0)
+        return self._made(family, "event", account, calendar.number * _EVENTS + number, turn, stamp)
 
     def of_folder(self, kind: Kind, account: OfficeAccount, number: int) -> str:
-        """Return the id of a folder or calendar."""
+        """Return the id of a folder."""
         key = (kind, account.number, number)
         if key not in self._of_folders:
             self._of_folders[key] = self._made(_FOLDER, kind, account, number, 0, "")
         return self._of_folders[key]
 
+    def of_calendar(self, account: OfficeAccount, calendar: OfficeCalendar) -> str:
+        """Return the id of a calendar."""
+        return self.of_folder("calendar", account, calendar.number)
+
     def of_part(self, account: OfficeAccount, number: int, turn: int, place: int, *, immutable: bool) -> str:
         """Return the id of an attachment of a message."""
         family = _IMMUTABLE if immutable else _USUAL
         return self._made(family, "attachment", account, number, _LASTING if immutable else turn, str(place))
+
+    def read_event(self, account: OfficeAccount, text: str) -> MeantEvent | None:
+        """Return which event, or which of a series, an id stands for; None for one that is foreign or altered."""
+        meant = self.read("event", account, text)
+        if meant is None:
+            return None
+        calendar, number = divmod(meant.number, _EVENTS)
+        return MeantEvent(account.calendars.at(calendar), number, meant.stamp)
 
     def read(self, kind: Kind, account: OfficeAccount, text: str) -> Meant | None:
         """Return what an id stands for; None for one that is foreign, altered or of another kind."""

@@ -1,11 +1,23 @@
 """How the connector `outlook` may be tried against the simulated Microsoft: see `simulator.rehearsal`.
 
-What ought to be held follows from what the connector says that it syncs: every contact folder, and the mail folders
-without those for what is thrown away, unwanted or not yet sent.
+What ought to be held follows from what the connector says that it syncs: every contact folder, the mail folders
+without those for what is thrown away, unwanted or not yet sent, and every calendar of the list.
+
+    profile    email
+    contacts   display_name, given_name, family_name
+    messages   thread_id (Graph's conversationId), labels (one: `folder:` and the well-known name or the id)
+    events     calendar_id (the id in /me/calendars), summary (Graph's subject without NUL, "" where there is none)
+
+An event is whatever happens: a single event, or one of a series by itself, as an occurrence under its series' title or
+as an exception under its own. The master of a series happens at no time of its own and is not one. A cancelled
+occurrence is none either. With `--page-limit` all events lie between 10 days before and 40 days after the first day of
+the world, which is today: the truth is that of any window that holds these days. One calendar is the default one, one
+is a further one of the account's own, and one may only be read.
 """
 
 from collections.abc import Mapping
-from itertools import count
+from datetime import UTC, datetime, timedelta
+from itertools import count, islice
 from typing import Any
 
 from simulator.app import ControlHandler
@@ -74,6 +86,18 @@ class MicrosoftRehearsal:
                     spoil=self._spoilt_mail,
                     refusals=_REFUSALS,
                 ),
+                "events": StreamRehearsal(
+                    pages={"host": GRAPH_HOST, "path": "(?i)/calendarview/delta$"},
+                    held=self._events,
+                    acts={
+                        "add": self._add_events,
+                        "change": self._change_events,
+                        "delete": self._delete_events,
+                        "expire": lambda account, _number: self._edit(account, {"do": "expire_event_links"}),
+                    },
+                    spoil={"start": 7, "subject": 7},
+                    refusals=_REFUSALS,
+                ),
             },
         )
 
@@ -134,3 +158,38 @@ class MicrosoftRehearsal:
     def _spoilt_mail(self, account: str) -> tuple[dict[str, Any], dict[str, Any]]:
         chosen = self._mails(account)[-1]["immutable_id"].rstrip("=")  # An address may have its padding encoded.
         return {"path": f"/messages/{chosen}", "times": 0}, {"body": {"kind": "list"}}
+
+    def _events(self, account: str) -> list[dict[str, Any]]:
+        return [
+            {"calendar_id": item["calendar_id"], "summary": item["title"].replace("\0", "")}
+            for item in self._truth(account, "occurrences")
+        ]
+
+    def _add_events(self, account: str, number: int) -> Any:
+        """Add events of tomorrow, in turn to the default calendar and to a further one."""
+        calendars = [one["id"] for one in self._truth(account, "calendars") if one["editable"]]
+        day = datetime.fromtimestamp(self._world.epoch, UTC).date() + timedelta(days=1)
+        times = {"start": f"{day}T11:00:00Z", "end": f"{day}T11:30:00Z", "recurrence": []}
+        added = list(islice(self._numbers, number))
+        return self._edit(account, *(
+            {"do": "add_event", "calendar": calendars[one % 2], "fields": {**times, "title": f"Added {one}"}}
+            for one in added
+        ))  # fmt: skip
+
+    def _change_events(self, account: str, number: int) -> Any:
+        """Rename events; one of a series becomes an exception by it."""
+        chosen = self._chosen_events(account, number)
+        return self._edit(account, *(
+            {"do": "change_event", "id": one, "fields": {"title": f"New {next(self._numbers)}"}} for one in chosen
+        ))  # fmt: skip
+
+    def _delete_events(self, account: str, number: int) -> Any:
+        return self._edit(account, {"do": "delete_event", "ids": self._chosen_events(account, number)})
+
+    def _chosen_events(self, account: str, number: int) -> list[str]:
+        """Return the ids of so many events of the default calendar: half of them single ones, half of a series."""
+        default = self._truth(account, "calendars")[0]["id"]
+        there = [item for item in self._truth(account, "occurrences") if item["calendar_id"] == default]
+        single = [item["id"] for item in there if item["series_id"] is None]
+        serial = [item["id"] for item in there if item["series_id"] is not None]
+        return [*single[: number - number // 2], *serial[: number // 2]]

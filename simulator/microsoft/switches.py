@@ -28,6 +28,7 @@ class GraphSwitches:
     expired_status, expired_code, expired_location: how an expired link is refused.
     link_life_s: seconds after which a next link or delta link expires; 0 never.
     folder_delta_nested: whether the delta of mail folders tells of nested ones.
+    rounds_of_calendars: whether the rounds are for every calendar, or for the default one only.
     occurrences: whether an occurrence of a series comes with its times only, or whole.
     without_mailbox: accounts whose mailbox is elsewhere.
     """
@@ -50,5 +51,6 @@ class GraphSwitches:
     expired_location: bool = False
     link_life_s: float = 0.0
     folder_delta_nested: bool = True
+    rounds_of_calendars: Literal["every", "default"] = "every"
     occurrences: Literal["sparse", "whole"] = "sparse"
     without_mailbox: list[str] = field(default_factory=list)

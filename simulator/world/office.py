@@ -8,16 +8,15 @@ import uuid
 
 from simulator.options import Options
 from simulator.world import words
-from simulator.world.calendars import Calendar
 from simulator.world.dice import Dice
-from simulator.world.events import Ground, Owner
+from simulator.world.events import Owner
 from simulator.world.mail_facts import MailOwner
+from simulator.world.office_calendars import OfficeCalendars
 from simulator.world.office_contacts import OfficeContacts
 from simulator.world.office_mail import OfficeMail
 
 _FIRST_NUMBER = 500
 _PER_ORGANISATION = 3
-_BOOKS_PER_OWNER = 16
 _HOME = {"en": "Europe/London", "th": "Asia/Bangkok", "ar": "Asia/Amman"}
 
 
@@ -48,18 +47,15 @@ class OfficeAccount:
         self._epoch = epoch
         self._contacts: OfficeContacts | None = None
         self._mail: OfficeMail | None = None
-        self._calendar: Calendar | None = None
+        self._calendars: OfficeCalendars | None = None
 
     @property
-    def calendar(self) -> Calendar:
-        """The one calendar."""
-        if self._calendar is None:
-            options = self._options
+    def calendars(self) -> OfficeCalendars:
+        """The calendars, the default one first."""
+        if self._calendars is None:
             owner = Owner(self.number, self.email, self.display_name, self.locale)
-            book = self.number * _BOOKS_PER_OWNER
-            ground = Ground(options.seed, book, owner, _HOME[self.locale], self._epoch, options.people)
-            self._calendar = Calendar(ground, f"office{self.number}", "primary", "Calendar", options.events)
-        return self._calendar
+            self._calendars = OfficeCalendars(self._options, owner, _HOME[self.locale], self._epoch)
+        return self._calendars
 
     @property
     def mail(self) -> OfficeMail:

@@ -51,10 +51,13 @@ def seconds(moment: dict[str, str]) -> int:
     return int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
 
 
-def truly(simulator: Simulator, account: str) -> dict[str, tuple[int, int]]:
-    """What happens in the window, by id; a whole day belongs to no zone, so these are left to tests of their own."""
+def truly(simulator: Simulator, account: str, at_place: int = 0) -> dict[str, tuple[int, int]]:
+    """What happens in the window of a calendar, by id; a whole day has no zone, so these have tests of their own."""
     found = {}
+    calendar = simulator.truth(account, "calendars")[at_place]["id"]
     for one in simulator.truth(account, "occurrences"):
+        if one["calendar_id"] != calendar:
+            continue
         if one["starts_at"] < LAST and (one["ends_at"] > FIRST or one["starts_at"] == one["ends_at"] == FIRST):
             found[one["id"]] = (one["starts_at"], one["ends_at"])
     return found
@@ -283,9 +286,47 @@ def test_plain_views_and_lists_are_ordered_and_without_masters(
     listed, _ = graph.walk("/me/events", top="100", select="type")
     assert {one["type"] for one in listed} == {"singleInstance", "seriesMaster"}
     page = parsed(graph.get("/me/calendars")[1], CalendarCollectionResponse)
-    calendar = (page.value or [])[0]
-    assert calendar.is_default_calendar
-    assert graph.get(f"/me/calendars/{calendar.id}/events", top="100")[0] == 200
+    default, team, holidays = page.value or []
+    assert [one.is_default_calendar for one in (default, team, holidays)] == [True, False, False]
+    assert [one.can_edit for one in (default, team, holidays)] == [True, True, False]
+    assert graph.walk(f"/me/calendars/{default.id}/events", top="100", select="type")[0] == listed
+
+
+def test_every_calendar_has_rounds_of_its_own(simulator: Simulator, account: str, graph: Graph) -> None:
+    team = graph.get("/me/calendars")[1]["value"][1]["id"]
+    before, elsewhere = (
+        graph.walk(f"/me{at}/calendarView/delta", BIG, **WINDOW)[1] for at in ("", f"/calendars/{team}")
+    )
+    items, link = graph.walk(f"/me/calendars('{team}')/calendarView/delta", "odata.maxpagesize=3", **WINDOW)
+    assert {one["id"] for one in items if one["type"] != "seriesMaster"} == set(truly(simulator, account, 1))
+    times = {"start": day(2), "end": day(2, "11:00:00"), "recurrence": []}
+    event = simulator.edit(account, {"do": "add_event", "calendar": team, "fields": times})[0]["id"]
+    assert changed(graph, link)[0] == {event: "singleInstance"} == changed(graph, elsewhere)[0]
+    assert changed(graph, before)[0] == {}
+    assert graph.get(before.replace("/me/", f"/me/calendars/{team}/"))[0] == 400
+    assert graph.get(f"/me/events/{event}")[0] == graph.get(f"/me/calendars/{team}/events/{event}")[0] == 200
+    default = graph.get("/me/calendar")[1]["id"]
+    assert graph.get(f"/me/calendars/{default}/events/{event}")[0] == 404
+    simulator.control("graph", {"rounds_of_calendars": "default"})
+    assert graph.get(f"/me/calendars/{team}/calendarView/delta", **WINDOW)[0] == 400
+    assert graph.get(f"/me/calendars/{default}/calendarView/delta", **WINDOW)[0] == 200
+
+
+def test_a_calendar_comes_and_goes_with_its_events(simulator: Simulator, account: str, graph: Graph) -> None:
+    added = simulator.edit(account, {"do": "add_calendar", "title": "Garden", "events": 7})[0]["id"]
+    assert [one["name"] for one in graph.get("/me/calendars")[1]["value"]][3:] == ["Garden"]
+    event = graph.get(f"/me/calendars/{added}/events")[1]["value"][0]["id"]
+    simulator.edit(account, {"do": "remove_calendar", "calendar": "Garden"})
+    assert [graph.get(f"/me/{path}")[0] for path in (f"calendars/{added}/events", f"events/{event}")] == [404, 404]
+    assert len(graph.get("/me/calendars")[1]["value"]) == 3
+
+
+def test_pages_of_the_instances_of_a_series_are_pages_of_these(
+    simulator: Simulator, account: str, graph: Graph
+) -> None:
+    master = series(simulator, account)
+    listed, _ = graph.walk(f"/me/events/{master}/instances", top="2", **WINDOW)
+    assert [one["seriesMasterId"] for one in listed] == [master] * 5
 
 
 def test_immutable_ids_name_the_same_events(simulator: Simulator, account: str, graph: Graph) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from simulator.client import ControlRefused, Simulator
 from tests.conftest import ROOT
 from tests.kit.packages import install, variables
+from tests.simulator.microsoft_calls import Graph
 
 STREAMS = ("contacts", "messages", "events")
 
@@ -102,7 +104,7 @@ def rehearse_outlook(simulator: Simulator, stream: str, do: str, **more: Any) ->
     )
 
 
-@pytest.mark.parametrize("stream", ["contacts", "messages"])
+@pytest.mark.parametrize("stream", ["contacts", "messages", "events"])
 def test_every_act_of_outlook_s_streams_shows_in_what_ought_to_be_held(simulator: Simulator, stream: str) -> None:
     def shown() -> list[str]:
         items = rehearse_outlook(simulator, stream, "held")["items"]
@@ -118,3 +120,26 @@ def test_every_act_of_outlook_s_streams_shows_in_what_ought_to_be_held(simulator
     rehearse_outlook(simulator, stream, "delete", count=2)
     assert len(shown()) == len(changed) - 2
     assert rehearse_outlook(simulator, stream, "spoil")["action"]
+
+
+def test_outlook_s_events_are_what_happens_in_any_sensible_window_of_every_calendar(simulator: Simulator) -> None:
+    account = simulator.facts["microsoft"]["accounts"][1]
+    graph = Graph(simulator, str(simulator.grant(account, ["Calendars.Read"])["access_token"]))
+    asked = {"connector": "outlook", "stream": "events", "do": "held", "account": account}
+    held = simulator.control("rehearse", asked)["items"]
+    today = datetime.fromtimestamp(simulator.control("clock")["now"], UTC)
+    window = {"startDateTime": f"{today - timedelta(11):%Y-%m-%dT%H:%M:%SZ}",
+              "endDateTime": f"{today + timedelta(41):%Y-%m-%dT%H:%M:%SZ}"}  # fmt: skip
+    calendars = graph.walk("/me/calendars")[0]
+    assert [one["isDefaultCalendar"] for one in calendars] == [True, False, False]
+    told, pages = [], 0
+    for calendar in calendars:
+        items, _ = graph.walk(f"/me/calendars/{calendar['id']}/calendarView/delta", **window)
+        titles = {one["id"]: one["subject"] for one in items if "subject" in one}
+        happening = [one for one in items if one["type"] != "seriesMaster"]
+        named = [one["id"] if one["id"] in titles else one["seriesMasterId"] for one in happening]
+        told += [(calendar["id"], titles[name].replace("\0", "")) for name in named]
+        pages = max(pages, len(items) // 4)
+    assert sorted(told) == sorted((one["calendar_id"], one["summary"]) for one in held)
+    assert {calendar_id for calendar_id, _ in told} == {one["id"] for one in calendars}
+    assert pages > 3
