@@ -5,6 +5,14 @@
         for change in crm.feed(after=position):
             ...
 
+Whoever follows the feed begins with all records, page by page, and goes on from the position that the pages name; after
+`PositionSwept` likewise:
+
+    page = crm.records()
+    while page.next:
+        page = crm.records(page.next)
+    changes = crm.feed(after=page.position)
+
 It uses the CRM's login and the records keyring only, so it can open records and never a token. Everything it opens is
 first written into the audit log, with the actor and the reason it was made with: if that fails, nothing is returned. It
 runs no job itself; without workers, what it asked for waits. What it raises is in `worker.errors`.
@@ -15,6 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -33,7 +42,7 @@ from worker.store.job_news import JobNews
 from worker.store.jobs_view import Job
 from worker.store.measures_view import MeasuredAccount, MeasuredDay, Spend
 from worker.store.queries import load
-from worker.store.records_view import News, SealedRecord
+from worker.store.records_view import Bounds, News, Place, SealedRecord
 from worker.vault.intake import seal_for
 from worker.vault.keyring import Keyring
 from worker.vault.keys import KeyStore, RecordKeys
@@ -72,6 +81,30 @@ class Change:
     details: dict[str, Any]
     record: Record | None
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One record that is held. `record` is None if it was not asked for, or did not open: `problem` names why."""
+
+    connection_id: UUID
+    stream: str
+    key: str
+    record: Record | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsPage:
+    """A part of all records. `next` asks for the one after it, and is None on the last.
+
+    After the last page, the feed goes on from `position`, which is the same on all pages. What changed while they were
+    read comes there (again), so a deletion there of what no page showed is nothing to do.
+    """
+
+    items: list[Held]
+    position: int
+    next: str | None
 
 
 class Client:
@@ -401,7 +434,12 @@ class Client:
     # What changed.
 
     def feed(self, after: int = 0, limit: int = 500, *, open_records: bool = True) -> list[Change]:
-        """The next `limit` changes after a position, in order and without gaps."""
+        """The next `limit` changes after a position, in order and without gaps.
+
+        Raises:
+            PositionSwept: what came next is not kept any more. Read all `records` anew, drop what you hold and do not
+                find there, and go on from the position that they name; measures, connections and streams likewise.
+        """
         with self._database.transaction(self.workspace) as tx:
             rows = records_view.changes(tx, self.workspace, after, limit, with_records=open_records)
             sealed = [row.record for row in rows if row.record is not None]
@@ -421,8 +459,37 @@ class Client:
 
     def feed_head(self) -> int:
         """The last position of the workspace's feed."""
+        return self.feed_bounds().head
+
+    def feed_bounds(self) -> Bounds:
+        """From where to where the workspace's feed is kept."""
         with self._database.transaction(self.workspace) as tx:
-            return records_view.head(tx, self.workspace)
+            return records_view.bounds(tx, self.workspace)
+
+    def records(self, after: str | None = None, limit: int = 500, *, open_records: bool = True) -> RecordsPage:
+        """Every record that is held, page by page; `after` is `next` of the page before.
+
+        A page may be asked for again, also by another process. Campaign days are `measures`.
+
+        Raises:
+            BadRequest: `after` is not from a page.
+        """
+        with self._database.transaction(self.workspace) as tx:
+            # The head comes before the records: what commits in between is in the feed after it.
+            place = Place.of(after) if after is not None else Place(records_view.bounds(tx, self.workspace).head)
+            sealed = records_view.after(tx, self.workspace, place, limit)
+            if sealed and open_records:
+                self._write_down(tx, "records.opened", {"position": place.position, "records": len(sealed)})
+        opened = self._open_each(sealed) if open_records else repeat((None, None))
+        items = [
+            Held(row.connection_id, row.stream, row.document_key.hex(), record, problem)
+            for row, (record, problem) in zip(sealed, opened, strict=False)
+        ]
+        if len(sealed) < limit:
+            return RecordsPage(items, place.position, None)
+        last = sealed[-1]
+        at_last = Place(place.position, last.connection_id, last.stream, last.document_key)
+        return RecordsPage(items, place.position, at_last.token())
 
     def feed_news(self, reader: str) -> list[News]:
         """Every workspace, not just this one, whose feed has gone past what `reader` acknowledged."""

@@ -24,6 +24,7 @@
     ├── DatabaseFault            Postgres refused a statement of ours: a few tries, then the dead list
     │   └── TooLargeForDatabase
     ├── BadRequest               the caller asked for something that cannot be
+    │   └── PositionSwept        a place in the feed whose entries are no longer kept: read all records anew
     ├── Abandoned                this worker may no longer act; it drops what it holds, quietly
     │   ├── ConnectionStopped
     │   └── LeaseLost
@@ -199,6 +200,12 @@ class BadRequest(CrmSyncError):
     """The caller asked for something that cannot be: an unknown provider, workspace, stream or argument."""
 
     reason = "bad_request"
+
+
+class PositionSwept(BadRequest):
+    """What happened after a reader's position is not kept any more, or not yet there: it must read all records anew."""
+
+    reason = "position_swept"
 
 
 class Abandoned(CrmSyncError):

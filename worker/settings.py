@@ -134,6 +134,14 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="folder of policy files of your own, each read in place of ours of the same name"),
     ] = None
+    job_days: Annotated[int, Field(gt=0, description="how long jobs are kept that are done or were cancelled")] = 30
+    given_up_job_days: Annotated[
+        int,
+        Field(gt=0, description="likewise for failed and dead jobs; a dead disconnect or purge waits for a person"),
+    ] = 90
+    feed_days: Annotated[
+        int, Field(gt=0, description="how long entries of the feed are kept; a reader away for longer reads all anew")
+    ] = 30
     default_region: Annotated[
         str, Field(pattern=r"^[A-Z]{2}$", description="region for phone numbers without country code")
     ] = "US"

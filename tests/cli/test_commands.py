@@ -135,6 +135,7 @@ def test_records_are_shown_by_name_only_and_the_feed_shows_none(
         ("deletions", "list", "-w", "acme"),
         ("receipts", "-w", "acme"),
         ("feed", "-w", "acme"),
+        ("records", "list", "-w", "acme"),
         ("keys", "status"),
         ("migrate",),
         ("doctor",),

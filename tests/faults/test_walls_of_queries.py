@@ -32,7 +32,7 @@ FAMILIES = sorted(
 BY_DESIGN = {
     "client.enqueue": "the CRM asks for whichever workspace it names; that is its one argument of trust",
     "client.feed_news": "which workspaces have news: ids and positions",
-    "client.feed_head": "a position",
+    "client.feed_head": "positions",
     "client.acknowledge": "a reader's place, of all workspaces at once",
     "client.reader": "likewise",
     "client.workspaces": "it takes no argument and shows the asking tenant itself; see below",
@@ -73,6 +73,7 @@ INSERT INTO crm_sync.deletion_hold (workspace_id, connection_id, stream, part_ke
     VALUES (%(w)s, %(c)s, 'contacts', 'q', 9, 'applied', now() - interval '900 days');
 INSERT INTO crm_sync.job (workspace_id, kind, lane, args, state, sealed, finished_at, created_at)
     VALUES (%(w)s, 'ping', 'sync', '{}', 'done', 'sealed', now() - interval '900 days', now() - interval '900 days');
+INSERT INTO crm_sync.past_requests (workspace_id, connection_id, requests) VALUES (%(w)s, %(c)s, 7);
 INSERT INTO crm_sync.retention_rule (workspace_id, connector, kind, max_age, counted_from, set_by)
     VALUES (%(w)s, 'scripted', 'contact', '9 days', 'fetched', 'u');
 INSERT INTO crm_sync.deletion_hold_item
@@ -150,7 +151,8 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "connector": "gmail", "title": "t", "max_age": timedelta(days=1), "counted_from": "fetched",
         "after_disconnect": None, "ends_when": [], "why": "w", "source": "s", "read_on": datetime.now(UTC).date(),
         "sure": "documented", "digest": "d",
-        "answered": timedelta(0), "given_up": timedelta(0), "decided": timedelta(0),
+        "answered": timedelta(0), "given_up": timedelta(0), "decided": timedelta(0), "finished": timedelta(0),
+        "kept": timedelta(0),
         "age": timedelta(days=1), "rule": "policy", "ended": None,
         "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)],
     }  # fmt: skip
@@ -158,6 +160,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
 
 DAY = date(2026, 11, 1)
 OTHERWISE: dict[str, dict[str, Any]] = {
+    "client.documents_after": {"connection": UUID(int=0)},
     "documents.unseen": {"after": b""},
     "measures.held": {"first": DAY, "last": DAY},
     "measures_view.days": {"first": DAY, "last": DAY, "connector": None},

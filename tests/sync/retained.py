@@ -97,7 +97,7 @@ def lives(one: OneConnection, owner_db: Database) -> list[dict[str, Any]]:
         ).fetchall()
 
 
-def job_of(one: OneConnection, *, slice_s: float = 60, **args: Any) -> JobContext:
+def job_of(one: OneConnection, *, slice_s: float = 60, feed_days: int = 30, **args: Any) -> JobContext:
     """A run of a job that somebody claimed."""
     with one.database.transaction(one.workspace) as tx:
         row = tx.execute(
@@ -107,8 +107,9 @@ def job_of(one: OneConnection, *, slice_s: float = 60, **args: Any) -> JobContex
         ).fetchone()
     assert row is not None
     services = SimpleNamespace(
-        database=one.database, clock=lambda: datetime.now(UTC), settings=SimpleNamespace(slice_s=slice_s), keys=one.keys
-    )
+        database=one.database, clock=lambda: datetime.now(UTC), keys=one.keys,
+        settings=SimpleNamespace(slice_s=slice_s, job_days=30, given_up_job_days=90, feed_days=feed_days),
+    )  # fmt: skip
     return JobContext(
         services=services, workspace=one.workspace, job_id=row["job_id"], kind="upkeep", lane="upkeep",  # type: ignore[arg-type]
         connection_id=None, args=args, sealed=None, attempt=0, lease_epoch=1,

@@ -1,4 +1,4 @@
-"""Commands that read: the feed, and records by name. Only `records` shows personal data, and says why it was asked."""
+"""Commands that read: the feed, records by name, all keys. What shows personal data asks for a reason, and notes it."""
 
 import time
 from typing import Annotated, Any
@@ -14,12 +14,16 @@ WhyNeeded = Annotated[str, typer.Option("--reason", help="why you look; it goes 
 
 def feed(
     workspace: Workspace,
-    after: Annotated[int, typer.Option("--after", min=0, help="the position you have read up to")] = 0,
+    after: Annotated[
+        int | None, typer.Option("--after", min=0, help="the position you have read up to; else the oldest that is kept")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
     follow: Annotated[bool, typer.Option("--follow", help="go on with what comes, until Ctrl-C")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what changed, in order and without gaps: codes and keys, no personal data.
+
+    Entries have an end (CRM_SYNC_FEED_DAYS). After a position whose entries are gone, read all records: `records list`.
 
     Example: crm-sync feed -w acme --after 120 --follow
     """
@@ -28,7 +32,9 @@ def feed(
 
         with environment() as opened, opened.client(workspace) as crm:
             crm.workspace_facts()
-            position = after
+            position = crm.feed_bounds().kept_after if after is None else after
+            if after is None and position:
+                speech.say(f"The feed is kept after position {position}; what came before was swept.")
             while True:
                 changes = crm.feed(position, limit, open_records=False)
                 rows = [_change(change) for change in changes]
@@ -42,6 +48,34 @@ def feed(
                 position = changes[-1].position if changes else position
                 if not changes:
                     time.sleep(0.5)
+
+
+@app.command("list")
+def list_all(
+    workspace: Workspace,
+    after: Annotated[str | None, typer.Option("--after", help="`next` of the page before")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 500,
+    as_json: Json = False,
+) -> None:
+    """List every record that is held, page by page: keys, no personal data. After the last, `feed --after POSITION`.
+
+    Example: crm-sync records list -w acme --limit 1000
+    """
+    with speaking(as_json) as speech:
+        from worker.cli.environment import environment  # noqa: PLC0415 - heavy
+
+        with environment() as opened, opened.client(workspace) as crm:
+            crm.workspace_facts()
+            page = crm.records(after, limit, open_records=False)
+        rows = [{name: getattr(item, name) for name in ("connection_id", "stream", "key")} for item in page.items]
+        if as_json:
+            speech.data({"records": rows, "position": page.position, "next": page.next})
+            return
+        speech.table("Records", ["connection_id", "stream", "key"], rows)
+        if page.next is not None:
+            speech.say(f"More: crm-sync records list -w {workspace} --limit {limit} --after {page.next}")
+        else:
+            speech.say(f"That is all. What changes from here on: crm-sync feed -w {workspace} --after {page.position}")
 
 
 @app.command()

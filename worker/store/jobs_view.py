@@ -104,7 +104,8 @@ def retry(tx: Connection, workspace: str, job_id: int) -> None:
             f"Job {job_id} cannot be asked for again: job {twin['job_id']} already does the same work. "
             f"See `crm-sync jobs --workspace {workspace}`, or lay this one to rest with `crm-sync dead drop {job_id}`."
         )
-    tx.execute(QUERIES["retry_job"], {"workspace": workspace, "job_id": job_id})
+    if tx.execute(QUERIES["retry_job"], {"workspace": workspace, "job_id": job_id}).fetchone() is None:
+        raise _no_such_job(workspace, job_id)  # Its time was over, and it was swept just now.
 
 
 def drop(tx: Connection, workspace: str, job_id: int) -> None:

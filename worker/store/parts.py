@@ -40,7 +40,6 @@ class StreamRow:
     every: timedelta
     lane: str
     synced_at: datetime | None
-    full_pass_wanted: bool
 
 
 @dataclass(frozen=True, slots=True)

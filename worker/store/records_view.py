@@ -1,6 +1,9 @@
-"""Records and the feed as the CRM reads them, still sealed: one, by lookup value, or change by change.
+"""Records and the feed as the CRM reads them, still sealed: one, by lookup value, all, or change by change.
 
-It opens nothing; `worker.client` does, after it has written down who asked and why.
+    all records, page by page ─▶ the feed from the position that the first page named ─▶ … up to date
+
+The feed is a log whose oldest entries are swept. Positions have no gaps, so whoever stands before what is kept is told,
+and reads all records again. It opens nothing; `worker.client` does, after it has written down who asked and why.
 """
 
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from worker.errors import BadRequest
+from worker.errors import BadRequest, PositionSwept
 from worker.store.database import Connection
 from worker.store.queries import load
 
@@ -47,11 +50,42 @@ class SealedChange:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """A workspace whose feed has gone past what a reader has acknowledged."""
+    """A workspace whose feed has gone past what a reader has acknowledged. Entries up to `kept_after` were swept."""
 
     workspace: str
     read_position: int
     head: int
+    kept_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reading of all records stands: after which record, and from where the feed goes on once it is through."""
+
+    position: int
+    connection_id: UUID = UUID(int=0)
+    stream: str = ""
+    document_key: bytes = b""
+
+    def token(self) -> str:
+        """The place as text, opaque to everybody else."""
+        return f"{self.position}:{self.connection_id.hex}:{self.document_key.hex()}:{self.stream}"
+
+    @classmethod
+    def of(cls, token: str) -> "Place":
+        """The place of a token.
+
+        Raises:
+            BadRequest: it is none.
+        """
+        parts = token.split(":", 3)
+        try:
+            position, connection_id, key, stream = parts
+            return cls(int(position), UUID(connection_id), stream, bytes.fromhex(key))
+        except ValueError:
+            raise BadRequest(
+                "That is no place in a reading of all records. Pass on `next` of the page before, or none to begin."
+            ) from None
 
 
 def one(tx: Connection, workspace: str, connection_id: UUID, stream: str, document_key: bytes) -> SealedRecord | None:
@@ -72,11 +106,40 @@ def found(tx: Connection, workspace: str, values: Sequence[bytes], limit: int) -
     return [SealedRecord(**row) for row in tx.execute(QUERIES["find_documents"], arguments).fetchall()]
 
 
-def changes(tx: Connection, workspace: str, after: int, limit: int, *, with_records: bool) -> list[SealedChange]:
-    """What happened after a position, in order; a record stands with each change as it is now."""
-    arguments = {"workspace": workspace, "after": after, "limit": limit, "with_documents": with_records}
+def after(tx: Connection, workspace: str, place: Place, limit: int) -> list[SealedRecord]:
+    """The next records of all, in the order of their keys."""
+    arguments = {
+        "workspace": workspace,
+        "connection": place.connection_id,
+        "stream": place.stream,
+        "document_key": place.document_key,
+        "limit": limit,
+    }
+    return [SealedRecord(**row) for row in tx.execute(QUERIES["documents_after"], arguments).fetchall()]
+
+
+def changes(tx: Connection, workspace: str, position: int, limit: int, *, with_records: bool) -> list[SealedChange]:
+    """What happened after a position, in order; a record stands with each change as it is now.
+
+    Raises:
+        PositionSwept: what came next is not kept any more, or the feed never came so far.
+    """
+    arguments = {"workspace": workspace, "after": position, "limit": limit, "with_documents": with_records}
+    rows = tx.execute(QUERIES["feed"], arguments).fetchall()
+    # Positions have no gaps, so the entries themselves tell; a sweep that commits meanwhile cannot come in between.
+    if rows and rows[0]["position"] != position + 1:
+        raise _swept(workspace, position, rows[0]["position"] - 1)
+    if not rows:
+        end = bounds(tx, workspace)
+        if position < end.kept_after:
+            raise _swept(workspace, position, end.kept_after)
+        if position > end.head:
+            raise PositionSwept(
+                f"The feed of workspace «{workspace}» ends at position {end.head}, before yours ({position}): it is "
+                f"another feed than the one that you read, as after a backup was put back. {_ANEW}"
+            )
     result = []
-    for row in tx.execute(QUERIES["feed"], arguments).fetchall():
+    for row in rows:
         record = None
         if row["sealed"] is not None:
             record = SealedRecord(
@@ -105,13 +168,34 @@ def changes(tx: Connection, workspace: str, after: int, limit: int, *, with_reco
 def news(tx: Connection, reader: str) -> list[News]:
     """Every workspace with something new for the reader."""
     rows = tx.execute(QUERIES["feed_news"], {"reader": reader}).fetchall()
-    return [News(row["workspace_id"], row["read_position"], row["head"]) for row in rows]
+    return [News(row["workspace_id"], row["read_position"], row["head"], row["kept_after"]) for row in rows]
 
 
-def head(tx: Connection, workspace: str) -> int:
-    """The last position of a workspace's feed; 0 if nothing has happened yet."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """From where to where a workspace's feed is kept: entries up to `kept_after` were swept, `head` is the last."""
+
+    kept_after: int
+    head: int
+
+
+def bounds(tx: Connection, workspace: str) -> Bounds:
+    """From where to where the feed is kept; 0 and 0 if nothing has happened yet."""
     row = tx.execute(QUERIES["feed_head"], {"workspace": workspace}).fetchone()
-    return int(row["position"]) if row else 0
+    return Bounds(int(row["kept_after"]), int(row["position"])) if row else Bounds(0, 0)
+
+
+_ANEW = (
+    "Read all records anew (`Client.records`, `crm-sync records list`), drop what you hold and do not find there, and go "
+    "on from the position that it names."
+)
+
+
+def _swept(workspace: str, position: int, kept_after: int) -> PositionSwept:
+    return PositionSwept(
+        f"What happened in workspace «{workspace}» after position {position} is not kept any more: the feed begins after "
+        f"{kept_after}, since entries have an end (CRM_SYNC_FEED_DAYS). {_ANEW}"
+    )
 
 
 def read_position(tx: Connection, workspace: str, reader: str) -> int:

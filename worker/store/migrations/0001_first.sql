@@ -208,7 +208,6 @@ CREATE TABLE crm_sync.stream (
     lane           text NOT NULL DEFAULT 'backfill', -- `sync` once the first pass is done
     next_run_at    timestamptz,                     -- NULL: not planned (stopped, or being run)
     synced_at      timestamptz,
-    full_pass_wanted boolean NOT NULL DEFAULT false,
     PRIMARY KEY (workspace_id, connection_id, stream),
     FOREIGN KEY (workspace_id, connection_id) REFERENCES crm_sync.connection ON DELETE CASCADE
 );
@@ -413,7 +412,8 @@ JOIN crm_sync.measure m USING (workspace_id, connection_id, stream, part_key);
 
 CREATE TABLE crm_sync.feed_head (
     workspace_id   text PRIMARY KEY,
-    position       bigint NOT NULL DEFAULT 0
+    position       bigint NOT NULL DEFAULT 0,
+    kept_after     bigint NOT NULL DEFAULT 0        -- entries up to here were swept; whoever has not read them must start anew
 ) WITH (fillfactor = 50);
 
 CREATE TABLE crm_sync.feed_entry (
@@ -570,6 +570,15 @@ CREATE INDEX job_admitted ON crm_sync.job (lane, rung_at) WHERE state = 'admitte
 CREATE INDEX job_running ON crm_sync.job (lease_owner) WHERE state = 'running';
 CREATE INDEX job_of_connection ON crm_sync.job (workspace_id, connection_id) WHERE connection_id IS NOT NULL;
 
+-- How many requests were made for a connection by jobs whose rows were swept: its receipt tells of all.
+CREATE TABLE crm_sync.past_requests (
+    workspace_id   text NOT NULL,
+    connection_id  uuid NOT NULL,
+    requests       bigint NOT NULL,
+    last_request_at timestamptz,
+    PRIMARY KEY (workspace_id, connection_id)
+);
+
 -- When a lane last served a workspace: least recently served goes first.
 CREATE TABLE crm_sync.served (
     lane           text NOT NULL,
@@ -586,8 +595,8 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'document',
         'blind_index', 'pass_seen', 'quarantine', 'deletion_hold', 'deletion_hold_item', 'measure', 'measured_account',
-        'feed_head', 'feed_entry', 'audit_head', 'audit', 'audit_salt', 'receipt', 'job', 'data_key', 'sibling',
-        'feed_reader', 'served', 'retention_rule']
+        'feed_head', 'feed_entry', 'audit_head', 'audit', 'audit_salt', 'receipt', 'job', 'past_requests', 'data_key',
+        'sibling', 'feed_reader', 'served', 'retention_rule']
     LOOP
         EXECUTE format('ALTER TABLE crm_sync.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE crm_sync.%I FORCE ROW LEVEL SECURITY', name);
@@ -595,7 +604,7 @@ BEGIN
     END LOOP;
     FOREACH name IN ARRAY ARRAY['workspace', 'connection', 'consent_request', 'oauth_grant', 'stream', 'part', 'pass_seen',
         'quarantine', 'deletion_hold', 'deletion_hold_item', 'measured_account', 'feed_head', 'feed_entry', 'audit_head',
-        'audit', 'audit_salt', 'receipt', 'job', 'retention_rule']
+        'audit', 'audit_salt', 'receipt', 'job', 'past_requests', 'retention_rule']
     LOOP
         EXECUTE format($policy$
             CREATE POLICY own_workspace ON crm_sync.%I TO crm_sync_worker, crm_sync_crm
@@ -664,8 +673,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     crm_sync.sibling, crm_sync.process, crm_sync.data_key
     TO crm_sync_worker;
 GRANT SELECT ON crm_sync.workspace, crm_sync.job_kind TO crm_sync_worker, crm_sync_scheduler, crm_sync_crm;
-GRANT SELECT, INSERT, UPDATE ON crm_sync.job, crm_sync.feed_head, crm_sync.audit_head TO crm_sync_worker;
-GRANT SELECT, INSERT ON crm_sync.feed_entry, crm_sync.audit, crm_sync.receipt TO crm_sync_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON crm_sync.job TO crm_sync_worker;
+GRANT SELECT, INSERT, UPDATE ON crm_sync.feed_head, crm_sync.audit_head, crm_sync.past_requests TO crm_sync_worker;
+GRANT SELECT, INSERT, DELETE ON crm_sync.feed_entry TO crm_sync_worker;
+GRANT SELECT, INSERT ON crm_sync.audit, crm_sync.receipt TO crm_sync_worker;
 GRANT SELECT, INSERT, DELETE ON crm_sync.audit_salt TO crm_sync_worker;
 
 GRANT INSERT ON crm_sync.workspace TO crm_sync_crm;
@@ -866,11 +877,11 @@ $intake$;
 REVOKE ALL ON FUNCTION crm_sync.intake_key() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION crm_sync.intake_key() TO crm_sync_crm, crm_sync_worker;
 
--- The workspaces whose head is past a reader's position.
+-- The workspaces whose head is past a reader's position. One whose position is before `kept_after` has missed something.
 CREATE FUNCTION crm_sync.feed_news(reader text)
-RETURNS TABLE (workspace_id text, read_position bigint, head bigint)
+RETURNS TABLE (workspace_id text, read_position bigint, head bigint, kept_after bigint)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $news$
-    SELECT h.workspace_id, coalesce(r.position, 0), h.position
+    SELECT h.workspace_id, coalesce(r.position, 0), h.position, h.kept_after
     FROM crm_sync.feed_head h
     LEFT JOIN crm_sync.feed_reader r ON r.workspace_id = h.workspace_id AND r.reader = feed_news.reader
     WHERE h.position > coalesce(r.position, 0)

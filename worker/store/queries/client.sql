@@ -114,10 +114,12 @@ ORDER BY e.position
 LIMIT %(limit)s;
 
 -- name: feed_head
-SELECT coalesce(max(position), 0) AS position FROM crm_sync.feed_head WHERE workspace_id = %(workspace)s;
+-- The last position, and the one up to which entries were swept.
+SELECT coalesce(max(position), 0) AS position, coalesce(max(kept_after), 0) AS kept_after
+FROM crm_sync.feed_head WHERE workspace_id = %(workspace)s;
 
 -- name: feed_news
-SELECT workspace_id, read_position, head FROM crm_sync.feed_news(%(reader)s);
+SELECT workspace_id, read_position, head, kept_after FROM crm_sync.feed_news(%(reader)s);
 
 -- name: acknowledge
 -- A reader's position moves forward only, and not past what there is.
@@ -139,6 +141,15 @@ SELECT connection_id, stream, document_key, kind, sealed, updated_at, expires_at
 FROM crm_sync.document
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
   AND document_key = %(document_key)s;
+
+-- name: documents_after
+-- A page of all records, in the order of their keys.
+SELECT connection_id, stream, document_key, kind, sealed, updated_at, expires_at
+FROM crm_sync.document
+WHERE workspace_id = %(workspace)s
+  AND (connection_id, stream, document_key) > (%(connection)s::uuid, %(stream)s::text, %(document_key)s::bytea)
+ORDER BY connection_id, stream, document_key
+LIMIT %(limit)s;
 
 -- name: find_documents
 -- The records that name a person, by the lookup values of an address or a number.

@@ -61,9 +61,13 @@ FROM crm_sync.job
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND state = 'running' AND job_id <> %(job)s;
 
 -- name: last_request
+-- By jobs that are kept, and by those that were swept: one statement, so that a sweep meanwhile counts nothing twice.
 SELECT coalesce(sum(requests), 0)::bigint AS requests, max(last_request_at) AS last_request_at
-FROM crm_sync.job
-WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND kind <> ALL (%(farewells)s);
+FROM (SELECT requests, last_request_at FROM crm_sync.job
+      WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND kind <> ALL (%(farewells)s)
+      UNION ALL
+      SELECT requests, last_request_at FROM crm_sync.past_requests
+      WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s) AS every_job;
 
 -- name: set_alarm
 -- An active connection that an error of ours holds up says so, and stays active.

@@ -10,7 +10,7 @@ FROM crm_sync.connection c JOIN crm_sync.workspace w USING (workspace_id)
 WHERE c.workspace_id = %(workspace)s AND c.connection_id = %(connection)s;
 
 -- name: read_stream
-SELECT state, purpose, every, lane, synced_at, full_pass_wanted
+SELECT state, purpose, every, lane, synced_at
 FROM crm_sync.stream
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s;
 
@@ -21,7 +21,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 -- name: stream_synced
 -- A run reached its end: the stream is planned anew, with jitter, and leaves the backfill lane.
 UPDATE crm_sync.stream
-SET synced_at = now(), lane = 'sync', full_pass_wanted = false,
+SET synced_at = now(), lane = 'sync',
     next_run_at = now() + every * (0.75 + 0.5 * random())
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s;
 
