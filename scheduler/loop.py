@@ -1,20 +1,22 @@
 """The scheduler's loop: admit every 20 ms or so, at once again while there is work; reconcile and plan each second.
 
-Without Postgres it waits and tries again; without Redis it goes on, and rings when Redis is back. It ends on SIGTERM
-within a tick; there is nothing to hand over.
+Without Postgres it waits and tries again; without Redis it goes on, and rings when Redis is back. A statement that
+Postgres refuses is logged, and holds up its own part of the work only: what else is due is admitted, planned and picked
+up. It ends on SIGTERM within a tick; there is nothing to hand over.
 """
 
 import signal
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from scheduler.dispatcher import Dispatcher
 from scheduler.planner import Planner
 from scheduler.reconciler import Reconciler
-from worker.errors import Misconfigured, Unavailable
+from worker.errors import DatabaseFault, Misconfigured, Unavailable
 from worker.jobs.bell import Bell
 from worker.jobs.process import end_with_parent
 from worker.settings import Role, Settings
@@ -25,6 +27,7 @@ _IDLE_S: Final = 0.02
 _ROUND_S: Final = 1.0
 _AWAY_S: Final = 1.0
 _REPORT_S: Final = 60.0
+T = TypeVar("T")
 
 
 def run_scheduler(settings: Settings, *, with_parent: int | None = None) -> int:
@@ -61,6 +64,7 @@ class Loop:
         self._reconciler = Reconciler(database, bell, self._dispatcher, settings.lease)
         self._planner = Planner(database)
         self._threads: dict[str, int] = {}
+        self._faults: dict[str, str] = {}
         self._round_due_s = 0.0
         self._report_due_s = time.monotonic() + _REPORT_S
         self._reported = 0
@@ -82,7 +86,7 @@ class Loop:
                 _log.info("postgres.back")
             reachable = True
             if not busy:
-                self._stop.wait(_IDLE_S)
+                self._stop.wait(_AWAY_S if "admit" in self._faults else _IDLE_S)
         _log.info("scheduler.ended", admitted=self._dispatcher.admitted)
 
     def step(self) -> bool:
@@ -95,10 +99,11 @@ class Loop:
         now_s = time.monotonic()
         if now_s >= self._round_due_s:
             self._round_due_s = now_s + _ROUND_S
-            self._threads = self._reconciler.threads()
-            self._reconciler.tick()
-            self._planner.tick()
-        busy = self._dispatcher.tick(self._threads)
+            threads = self._try("threads", self._reconciler.threads)
+            self._threads = self._threads if threads is None else threads
+            self._try("reconcile", self._reconciler.tick)
+            self._try("plan", self._planner.tick)
+        busy = bool(self._try("admit", lambda: self._dispatcher.tick(self._threads)))
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + _REPORT_S
             admitted = self._dispatcher.admitted - self._reported
@@ -106,3 +111,16 @@ class Loop:
             if admitted:
                 _log.info("scheduler.minute", admitted=admitted)
         return busy
+
+    def _try(self, part: str, act: Callable[[], T]) -> T | None:
+        """Do a part of the work; None if Postgres refused a statement of it, which is said once until it works."""
+        try:
+            done = act()
+        except DatabaseFault as error:
+            if self._faults.get(part) != str(error):
+                _log.error("scheduler.fault", part=part, reason=error.reason, error=str(error))
+            self._faults[part] = str(error)
+            return None
+        if self._faults.pop(part, None) is not None:
+            _log.info("scheduler.mended", part=part)
+        return done

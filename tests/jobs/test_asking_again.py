@@ -119,6 +119,21 @@ def test_what_was_asked_of_a_run_that_died_is_done_when_it_is_taken_up_again(
     assert begin(worker_db, crm, job_id).args["full"] is True
 
 
+@pytest.mark.parametrize(("runs", "asked", "again"), [
+    (False, False, False), (True, False, False), (True, True, False), (False, True, True),
+])  # fmt: skip
+def test_a_disconnect_that_joins_one_that_runs_is_done_again_only_if_it_asks_for_more(
+    crm: Client, worker_db: Database, connection_id: UUID, runs: bool, asked: bool, again: bool
+) -> None:
+    job_id = crm.disconnect(connection_id, delete_data=runs)
+    running = begin(worker_db, crm, job_id)
+    assert crm.disconnect(connection_id, delete_data=asked) == job_id
+    assert crm.disconnect(connection_id) == job_id, "nor does a third one take back what the second asked for"
+    assert end(worker_db, running, Done()) == ("queued" if again else "done")
+    if again:
+        assert begin(worker_db, crm, job_id).args["delete_data"] is True
+
+
 # A wait that somebody named.
 
 

@@ -1,18 +1,21 @@
 """What the scheduler admits and plans, with several replicas at once and what came to nothing before: P11."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from uuid import UUID, uuid4
 
 import pytest
 from psycopg.types.json import Jsonb
 
 from scheduler.dispatcher import SMALLEST_WINDOW, Dispatcher
+from scheduler.loop import Loop
 from scheduler.planner import GRANT_IDLE, Planner
 from tests.conftest import register_workspace
 from tests.sync.scripted import connection_exists
 from worker.jobs.bell import Bell
 from worker.jobs.lanes import Lane
+from worker.settings import Settings
 from worker.store.database import Database
 
 
@@ -156,6 +159,39 @@ def test_a_grant_that_would_die_unused_is_refreshed_once_a_day_and_only_where_it
         Planner(scheduler_db).tick()
         jobs_come_to_nothing(owner_db)
     assert planned(owner_db, tenant, "refresh_grant") == 1
+
+
+def test_a_statement_that_postgres_refuses_holds_up_its_own_part_only_and_ends_no_scheduler(
+    owner_db: Database, scheduler_db: Database, tenant: str, bell: Bell, settings: Settings
+) -> None:
+    jobs_are_due(owner_db, tenant, 3)
+    with owner_db.transaction() as tx:
+        tx.execute("ALTER TABLE crm_sync.job ADD CONSTRAINT poison CHECK (kind <> 'sweep_own_rows')")
+        tx.execute("UPDATE crm_sync.workspace SET upkeep_due_at = now() WHERE workspace_id = %s", [tenant])
+    stop, ended = threading.Event(), []
+    loop = Loop(scheduler_db, bell, settings, stop)
+    running = threading.Thread(target=lambda: ended.append(loop.run()))
+    running.start()
+    try:
+        _until(lambda: states(owner_db) == {"admitted": 3})
+        jobs_are_due(owner_db, tenant, 2)
+        _until(lambda: states(owner_db) == {"admitted": 2})
+        assert running.is_alive()
+        assert planned(owner_db, tenant, "sweep_own_rows") == 0
+        with owner_db.transaction() as tx:
+            tx.execute("ALTER TABLE crm_sync.job DROP CONSTRAINT poison")
+        _until(lambda: planned(owner_db, tenant, "sweep_own_rows") == 1)
+    finally:
+        stop.set()
+        running.join()
+    assert ended == [None]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    give_up_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < give_up_s, "it never came to hold"
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

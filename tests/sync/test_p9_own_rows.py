@@ -1,4 +1,4 @@
-"""P9 for our own rows: finished jobs and their secrets, feed entries, decided holds, consents that nobody gave have an end."""
+"""P9 for our own rows: finished jobs, their secrets, feed entries, decided holds, consents that nobody gave."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -102,9 +102,7 @@ def test_p9_a_finished_job_has_an_end_and_no_other_has(
     assert (one.rows("SELECT 1 FROM crm_sync.job WHERE job_id = %s", job_id) != []) is stays
 
 
-def test_p2_a_receipt_tells_of_requests_by_jobs_that_were_swept(
-    bench: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_p2_a_receipt_tells_of_requests_by_jobs_that_were_swept(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_own_rows, "BATCH", 2)
     one, other = bench(world_of(1)), bench(world_of(1))
 

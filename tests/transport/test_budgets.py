@@ -168,7 +168,19 @@ def test_p10_a_refusal_that_names_no_time_is_waited_for_longer_each_time_in_a_ro
     clock.ms += 2 * MINUTE_MS
     assert book.refused(permits) == timedelta(seconds=5), "after a while in peace it begins anew"
     assert book.refused([Permit(USER, "other", 1)]) == timedelta(seconds=5)
-    assert book.refused([]) == timedelta(seconds=5)
+
+
+def test_p10_a_refusal_of_what_takes_from_no_window_is_waited_for_longer_each_time_too(redis_url) -> None:
+    clock = Clock()
+    book = books(redis_url, clock)
+    waited = []
+    for _ in range(6):
+        wait = book.refused([], "u")
+        waited.append(wait.total_seconds())
+        clock.ms += round(wait.total_seconds() * 1000) + 1
+    assert waited == [5, 10, 20, 40, 60, 60]
+    assert book.refused([], "other") == timedelta(seconds=5)
+    assert took(book, Permit(USER, "u", 1)), "what is counted goes on"
 
 
 def test_learned_refusal_closes_the_narrowest_bucket_only(redis_url) -> None:

@@ -21,6 +21,7 @@ from worker.errors import (
     Transient,
     Unavailable,
 )
+from worker.transport.budgets import Budgets
 from worker.transport.client import Transport
 from worker.transport.ports import Cost
 
@@ -166,6 +167,18 @@ def test_token_never_stands_in_an_address(redis_url) -> None:
                 ask(server, redis_url, **more)
             assert "CANARY" not in str(caught.value)
         assert server.requests == []
+
+
+def test_p10_refusals_of_requests_without_a_cost_are_remembered_for_their_account(redis_url) -> None:
+    with raw_server(reply(429)) as server:
+        transport = Transport(route=server.route)
+        with pytest.raises(Throttled):
+            session(transport, redis_url, Ports()).send("GET", URL)
+    transport.close()
+    books = Budgets(redis_url, now_ms=lambda: int((time.time() + 6) * 1000))
+    assert books.refused([], "u1") == timedelta(seconds=10)
+    assert books.refused([], "u2") == timedelta(seconds=5)
+    books.close()
 
 
 def test_budget_that_is_not_in_the_facts_is_refused(redis_url) -> None:

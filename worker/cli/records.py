@@ -15,7 +15,8 @@ WhyNeeded = Annotated[str, typer.Option("--reason", help="why you look; it goes 
 def feed(
     workspace: Workspace,
     after: Annotated[
-        int | None, typer.Option("--after", min=0, help="the position you have read up to; else the oldest that is kept")
+        int | None,
+        typer.Option("--after", min=0, help="the position you have read up to; else the oldest that is kept"),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
     follow: Annotated[bool, typer.Option("--follow", help="go on with what comes, until Ctrl-C")] = False,

@@ -5,7 +5,8 @@
 
 A code works once. A run that is killed after the exchange finds the code used up when it is taken up again, and ends
 with `code_lost`: the person is asked to connect once more; never does a connection become half active. A grant that may
-not be kept, since it is another account's or the connection was ended meanwhile, is given back to the provider.
+not be kept is given back to the provider: it is another account's, or nobody can say whose, or the connection was ended
+meanwhile.
 """
 
 import json
@@ -15,9 +16,21 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from worker.connectors import registry
-from worker.connectors.contract import Connector
-from worker.errors import AdminBlocked, BadRequest, ConnectionStopped, ConsentGone, RunAgainLater, SealBroken
+from worker.connectors.contract import Connector, Facts
+from worker.errors import (
+    AdminBlocked,
+    BadRequest,
+    ConnectionStopped,
+    ConsentGone,
+    CrmSyncError,
+    NeedsOperator,
+    RunAgainLater,
+    SealBroken,
+    SetAside,
+)
 from worker.jobs.context import JobContext
 from worker.jobs.give_back import give_back
 from worker.jobs.handler import Handler
@@ -31,6 +44,7 @@ from worker.store.database import Connection
 from worker.transport.oauth import OAuthEndpoint, TokenReply, missing_scopes, normal_scopes
 from worker.transport.ports import Gate, Secret
 
+_log = structlog.get_logger(__name__)
 _IDENTITY_AGAIN_S: Final = (0.2, 1.0, 3.0)
 _DENIALS: Final = {
     "access_denied": "The person did not give consent. Nothing was connected.",
@@ -84,9 +98,9 @@ def run(context: JobContext) -> Outcome:
         return Cancelled("connection_stopped")
     facts, account_mac = connector.facts, None
     try:
-        project = context.services.endpoints.client(facts).project
-        subject = _subject(endpoint, reply, gate)
-        account_mac = context.services.keys.sibling_mac(facts.family, project, subject)
+        claimed = endpoint.claimed_subject(reply)  # Enough to see who else would lose by giving it back.
+        account_mac = _account(context, facts, claimed) if claimed is not None else None
+        account_mac = _account(context, facts, _subject(endpoint, reply, gate))
         return _activate(context, connector, request, reply, account_mac)
     except _Refused as refused:
         failed = refused.outcome
@@ -164,16 +178,28 @@ def _end_attempt(
     return Failed(reason, text, {"connection_id": str(was.connection_id), **(outcome or {})})
 
 
+def _account(context: JobContext, facts: Facts, subject: str) -> bytes:
+    project = context.services.endpoints.client(facts).project
+    return context.services.keys.sibling_mac(facts.family, project, subject)
+
+
 def _subject(endpoint: OAuthEndpoint, reply: TokenReply, gate: Gate) -> str:
     """Whose account it is. Asked again here, since after another run the code would be used up."""
+    error: CrmSyncError
     for pause_s in (*_IDENTITY_AGAIN_S, None):
         try:
             return endpoint.identity(reply, gate).subject
-        except RunAgainLater:
-            if pause_s is None:
-                raise
-            time.sleep(pause_s)
-    raise AssertionError("unreachable")
+        except RunAgainLater as later:
+            error = later
+            if pause_s is not None:
+                time.sleep(pause_s)
+        except (NeedsOperator, SetAside) as refused:
+            error = refused
+            break
+    _log.error("identity.unknown", reason=error.reason, error=str(error))
+    raise _Refused(
+        Failed("identity_unknown", "The provider did not say whose account it is. Please connect once more.")
+    )
 
 
 def _activate(

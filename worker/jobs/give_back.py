@@ -1,6 +1,6 @@
 """Gives a grant back to its provider that was consented to just now and that no connection of ours may keep.
 
-    another account than the connection's · a connection that was ended meanwhile
+    another account than the connection's · nobody can say whose it is · a connection that was ended meanwhile
         ─▶ does anybody of ours live on that account? ─no─▶ revoked at the provider
 
 Where a revocation ends all grants of an account, one is given back only if the account is known and nobody else holds

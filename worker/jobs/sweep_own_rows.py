@@ -3,8 +3,9 @@
     consents that nobody gave, and their connections ─▶ secrets of finished jobs ─▶ finished jobs ─▶ feed entries
                                                      ─▶ holds that were decided
 
-Each batch is a transaction of its own, so that none holds two kinds of locks. Killed anywhere, it begins again with what is
-still there. What a connection's receipt tells of its jobs is carried over; a reader of the feed who comes too late is told.
+Each batch is a transaction of its own, so that none holds two kinds of locks. Killed anywhere, it begins again with
+what is still there. What a connection's receipt tells of its jobs is carried over; a reader of the feed who comes too
+late is told so.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Our own rows that have served their end: jobs, their secrets, feed entries, holds that were decided. It decides nothing."""
+"""Our own rows that have served their end: jobs, their secrets, feed entries, decided holds. It decides nothing."""
 
 from datetime import timedelta
 

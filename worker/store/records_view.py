@@ -19,6 +19,7 @@ from worker.store.database import Connection
 from worker.store.queries import load
 
 QUERIES = load("client")
+_BEFORE_ALL = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Place:
     """Where a reading of all records stands: after which record, and from where the feed goes on once it is through."""
 
     position: int
-    connection_id: UUID = UUID(int=0)
+    connection_id: UUID = _BEFORE_ALL
     stream: str = ""
     document_key: bytes = b""
 
@@ -186,15 +187,15 @@ def bounds(tx: Connection, workspace: str) -> Bounds:
 
 
 _ANEW = (
-    "Read all records anew (`Client.records`, `crm-sync records list`), drop what you hold and do not find there, and go "
-    "on from the position that it names."
+    "Read all records anew (`Client.records`, `crm-sync records list`), drop what you hold and do not find there, and "
+    "go on from the position that it names."
 )
 
 
 def _swept(workspace: str, position: int, kept_after: int) -> PositionSwept:
     return PositionSwept(
-        f"What happened in workspace «{workspace}» after position {position} is not kept any more: the feed begins after "
-        f"{kept_after}, since entries have an end (CRM_SYNC_FEED_DAYS). {_ANEW}"
+        f"What happened in workspace «{workspace}» after position {position} is not kept any more: the feed begins "
+        f"after {kept_after}, since entries have an end (CRM_SYNC_FEED_DAYS). {_ANEW}"
     )
 
 

@@ -42,6 +42,7 @@ PERMIT_LIFE_S: Final = 2.0
 FIRST_UNNAMED_WAIT: Final = timedelta(seconds=5)
 LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
 """How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
+_UNCOUNTED: Final = Budget("uncounted", BudgetScope.USER, 1, LONGEST_UNNAMED_WAIT, "none: no window is known")
 _SLEEPABLE_S = 1.0
 _BUSY_S = 0.05
 _BUSY_AGAIN_S = 0.5
@@ -162,15 +163,16 @@ class Budgets:
         if _windows(permits) and wait > timedelta(0):
             self._shut(_windows(permits), wait)
 
-    def refused(self, permits: Sequence[Permit]) -> timedelta:
+    def refused(self, permits: Sequence[Permit], owner: str = "") -> timedelta:
         """The provider refused and named no time: close the narrowest bucket; returns for how long.
 
-        From five seconds up to a minute: twice as long with each time in a row.
+        From five seconds up to a minute: twice as long with each time in a row. What takes from no window has a bucket
+        of its `owner` for this alone: nothing is ever taken from it, and it remembers how often it was refused.
 
         Raises:
             Unavailable: Redis does not answer.
         """
-        return self._shut(_windows(permits), None) if _windows(permits) else FIRST_UNNAMED_WAIT
+        return self._shut(_windows(permits) or [Permit(_UNCOUNTED, owner, 0)], None)
 
     def _shut(self, permits: Sequence[Permit], wait: timedelta | None) -> timedelta:
         permit = min(permits, key=lambda each: _NARROWNESS[each.budget.scope])

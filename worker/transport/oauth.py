@@ -34,7 +34,7 @@ from worker.errors import (
     Transient,
 )
 from worker.transport.client import Transport
-from worker.transport.id_tokens import Identity, IdTokens, identity_from_claims
+from worker.transport.id_tokens import Identity, IdTokens, claimed_subject, identity_from_claims
 from worker.transport.json_reply import read_json
 from worker.transport.ports import Gate, OAuthClient, OAuthFacts, Secret, TokenLibrary
 from worker.transport.replies import Reply
@@ -240,6 +240,10 @@ class OAuthEndpoint:
         gate.open()
         answer = self._get(self._facts.userinfo_url, {"authorization": f"Bearer {reply.access_token.reveal()}"})
         return identity_from_claims(read_json(answer, dict[str, Any]), self._facts.subject_claim)
+
+    def claimed_subject(self, reply: TokenReply) -> str | None:
+        """Whose account the ID token claims to be, without a request and unchecked: to give a grant back by."""
+        return claimed_subject(reply.id_token) if reply.id_token is not None else None
 
     def is_admins_affair(self, error: str, subcode: str, description: str) -> bool:
         """Whether the consent page sent somebody back whose administrator has to consent first.

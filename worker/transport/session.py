@@ -263,7 +263,7 @@ class ProviderSession:
             # Without Redis there is nothing to correct, and the provider's word is worth more than that news.
             with suppress(Unavailable):
                 if named is None:
-                    error.until = now + self._books.refused(permits)
+                    error.until = now + self._books.refused(permits, self._owners.get(BudgetScope.USER, self._sharer))
                 else:
                     self._books.learned(permits, named - now)
         return error

@@ -840,6 +840,9 @@ BEGIN
                 living.args->>'hold_id', living.args->>'decision', living.job_id
                 USING ERRCODE = 'CS008', HINT = 'Wait for that job, and see `crm-sync deletions list`.';
         END IF;
+    ELSIF living.kind = 'disconnect' AND living.state = 'running'
+          AND (living.args @> '{"delete_data": true}' OR NOT enqueue.args @> '{"delete_data": true}') THEN
+        NULL;  -- What runs does all of that: whoever joins it reads the same receipt.
     ELSE
         -- Who once asked for all of it gets it, whatever the next one asks for.
         living.again := living.again OR living.state = 'running';
