@@ -6,16 +6,14 @@ What tests may edit is in `calendar_edits.py`.
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from simulator.exchange import Reply, Request
 from simulator.google.batch import serve_batch
 from simulator.google.calendar_api import HOST, PATH, Calendar
 from simulator.google.calendar_edits import CalendarEdits
 from simulator.google.calendar_names import calendar_id
 from simulator.google.event_resource import ical_uid, sight_of
-from simulator.google.people_service import changed
 from simulator.google.service import Parts, Service
+from simulator.switching import switch
 from simulator.world import Account
 from simulator.world.calendar_lists import Entry
 from simulator.world.calendars import Event, shown
@@ -38,12 +36,6 @@ def calendar_service(parts: Parts) -> Service:
             return serve_batch(parts.simulator, request, most=BATCH_LIMIT, within=PATH)
         return calendar.handle(request)
 
-    def set_switches(changes: dict[str, Any]) -> dict[str, Any]:
-        new = changed(calendar.switches, changes)
-        for name in type(new).__dataclass_fields__:
-            setattr(calendar.switches, name, getattr(new, name))
-        return dict(msgspec.to_builtins(calendar.switches))
-
     def instances(account: Account) -> list[dict[str, Any]]:
         before = int(world.epoch) + calendar.switches.single_events_days * _DAY_S
         return [one for entry in account.calendars.there() for one in _instances(entry, before)]
@@ -61,7 +53,7 @@ def calendar_service(parts: Parts) -> Service:
         },
         edits=CalendarEdits(world, calendar).table,
         counts=_counts,
-        switches=set_switches,
+        switches=lambda changes: switch(calendar.switches, changes),
     )
 
 

@@ -56,6 +56,11 @@ class ConsentPage:
         self._clock = clock
         self._clients = frozenset(clients)
 
+    def register(self, addresses: Iterable[str]) -> list[str]:
+        """Allow addresses for the way back, and return all that are allowed."""
+        self.redirect_uris.update(addresses)
+        return sorted(self.redirect_uris)
+
     def check(self, query: Iterable[tuple[str, str]]) -> Asked:
         """Return the request in order.
 

@@ -23,6 +23,7 @@ from simulator.google.gmail_message import FORMATS, Format, Messages, hex_id
 from simulator.google.gmail_rules import GMAIL_HOST, MAX_BATCH, OLD_PRICES, PRICES, WATCH_LIFE_S, GmailSwitches
 from simulator.google.grants import AccessToken
 from simulator.google.parameters import Kind, Parameters
+from simulator.switching import switch
 from simulator.world import Account
 from simulator.world.mailbox import SYSTEM_LABELS, Mail, Mailbox
 
@@ -71,10 +72,11 @@ class Gmail:
         """How the service behaves where Google leaves room."""
         return self._messages.switches
 
-    @switches.setter
-    def switches(self, switches: GmailSwitches) -> None:
-        self._messages.switches = switches
-        self._messages.forget_ready()
+    def switch(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Set some of the switches and return all of them; what was written under others is written anew."""
+        if changes:
+            self._messages.forget_ready()
+        return switch(self._messages.switches, changes)
 
     def handle(self, request: Request) -> Reply:
         """Serve a request.

@@ -1,13 +1,8 @@
 """How the Gmail API takes its place in the family: its addresses, its truth, its edits and its switches."""
 
-from typing import Any
-
-import msgspec
-
 from simulator.google.gmail import Gmail
 from simulator.google.gmail_edits import MailEdits, labels_truth, mailbox_truth, messages_truth, states_truth
 from simulator.google.gmail_rules import GMAIL_HOST
-from simulator.google.people_service import changed
 from simulator.google.service import Parts, Service
 
 _SHARED_HOST = "www.googleapis.com"
@@ -16,11 +11,6 @@ _SHARED_HOST = "www.googleapis.com"
 def gmail_service(parts: Parts) -> Service:
     """Build the service."""
     gmail = Gmail(parts.simulator, parts.access)
-
-    def set_switches(changes: dict[str, Any]) -> dict[str, Any]:
-        if changes:
-            gmail.switches = changed(gmail.switches, changes)
-        return dict(msgspec.to_builtins(gmail.switches))
 
     return Service(
         name="gmail",
@@ -40,5 +30,5 @@ def gmail_service(parts: Parts) -> Service:
         },
         edits=MailEdits(parts.simulator.world, gmail).table,
         counts=lambda account: {"messages": account.mailbox.alive},
-        switches=set_switches,
+        switches=gmail.switch,
     )

@@ -8,6 +8,7 @@ from simulator.google.contact_groups import ContactGroups
 from simulator.google.people import SERVICE, People, person_name
 from simulator.google.person import PERSON_FIELDS
 from simulator.google.service import Edit, Parts, Service
+from simulator.switching import switch
 from simulator.world import Account, World
 from simulator.world.contacts import AddressBook, Contact, facts_from
 
@@ -17,10 +18,6 @@ def people_service(parts: Parts) -> Service:
     world = parts.simulator.world
     groups = ContactGroups(world, parts.simulator.mint)
     people = People(world, parts.simulator.mint, parts.access, groups)
-
-    def set_switches(changes: dict[str, Any]) -> dict[str, Any]:
-        people.switches = changed(people.switches, changes)
-        return dict(msgspec.to_builtins(people.switches))
 
     return Service(
         name="people",
@@ -34,20 +31,8 @@ def people_service(parts: Parts) -> Service:
         },
         edits=_Edits(world, people, groups).table,
         counts=lambda account: {"contacts": account.contacts.alive},
-        switches=set_switches,
+        switches=lambda changes: switch(people.switches, changes),
     )
-
-
-def changed(switches: Any, changes: dict[str, Any]) -> Any:
-    """Return switches (a dataclass) with some of them set.
-
-    Raises: ValueError for an unknown one, msgspec.ValidationError for a wrong value.
-    """
-    present = {name: getattr(switches, name) for name in type(switches).__dataclass_fields__}
-    unknown = sorted(set(changes) - set(present))
-    if unknown:
-        raise ValueError(f"There is no switch {unknown}; there are {sorted(present)}.")
-    return msgspec.convert(msgspec.to_builtins(present | changes), type(switches))
 
 
 def _truth(book: AddressBook, collection: str) -> list[dict[str, Any]]:

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from simulator.app import ControlHandler
-from simulator.google.people_service import changed
 from simulator.google_ads.access import AdsAccess
 from simulator.google_ads.ads_world import AdsWorld
 from simulator.google_ads.customers import Customer
 from simulator.google_ads.dates import read_day, shown
 from simulator.google_ads.edits import AdsEdits
 from simulator.google_ads.scripted import ScriptedError, ScriptedErrors
+from simulator.switching import switch
 from simulator.world import World
 from simulator.world.ad_campaigns import Campaign
 from simulator.world.ad_days import Figures
@@ -110,13 +110,10 @@ class AdsControls:
         return {"results": [self._edits.carry_out(edit) for edit in edits]}
 
     def _switches(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
-        if method == "POST":
-            new = changed(self._access.switches, given)
-            for name in given:
-                setattr(self._access.switches, name, getattr(new, name))
-            if "access_level" in given:
-                self._access.change_level(new.access_level)
-        return msgspec.to_builtins(self._access.switches)
+        switches = switch(self._access.switches, given if method == "POST" else {})
+        if method == "POST" and "access_level" in given:
+            self._access.change_level(self._access.switches.access_level)
+        return switches
 
     def _scripted(self, method: str, _query: dict[str, str], given: dict[str, Any]) -> Any:
         if method == "POST":

@@ -25,6 +25,7 @@ from simulator.google_ads.customers import Customer
 from simulator.google_ads.dates import REACH_MONTHS, months_before, shown
 from simulator.google_ads.edits import AdsEdits
 from simulator.options import Options
+from simulator.owner import Owner
 from simulator.rehearsal import Rehearsal, StreamRehearsal
 from simulator.world import World
 from simulator.world.ad_campaigns import Campaign
@@ -60,7 +61,7 @@ class AdsRehearsal:
                 "google_client_id": self.options.client_id,
                 "google_client_secret": self.options.client_secret,
             },
-            consent=self._consent,
+            consent=Owner(self.google).consent,
             revoke=lambda account: self.google["oauth"]("POST", {}, {"revoke_account": account}),
             streams={
                 "accounts": StreamRehearsal(
@@ -89,10 +90,6 @@ class AdsRehearsal:
 
     def _accounts(self) -> list[str]:
         return [one.email for one in self.people.accounts if self.world.customers.direct(one)]
-
-    def _consent(self, authorize_url: str, account: str, scopes: list[str] | None) -> str:
-        asked = {"authorize_url": authorize_url, "account": account, "scopes": scopes}
-        return str(self.google["consent"]("POST", {}, asked)["redirect_url"])
 
     def _seen(self, account: str) -> list[Customer]:
         """Every account that shows below an enabled root, each once."""

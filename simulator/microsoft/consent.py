@@ -60,6 +60,11 @@ class ConsentPage:
         self._grants = grants
         self._clock = clock
 
+    def register(self, addresses: Iterable[str]) -> list[str]:
+        """Allow addresses for the way back, and return all that are allowed."""
+        self.redirect_uris.update(addresses)
+        return sorted(self.redirect_uris)
+
     def check(self, tenant: str, query: Iterable[tuple[str, str]]) -> Asked:
         """Return the request in order.
 

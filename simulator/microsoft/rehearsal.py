@@ -17,7 +17,7 @@ is a further one of the account's own, and one may only be read.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 from simulator.app import ControlHandler
@@ -25,6 +25,7 @@ from simulator.microsoft.calls import GRAPH_HOST
 from simulator.microsoft.ids import Ids
 from simulator.microsoft.message_content import conversation_id
 from simulator.options import Options
+from simulator.owner import Owner
 from simulator.rehearsal import Rehearsal, StreamRehearsal
 from simulator.world import World
 
@@ -43,7 +44,7 @@ class MicrosoftRehearsal:
         self._world = world
         self._ids = Ids(world.seed)
         self._controls = controls
-        self._numbers = count(1)
+        self._owner = Owner(controls)
 
     def rehearsal(self) -> Rehearsal:
         """Return it."""
@@ -55,7 +56,7 @@ class MicrosoftRehearsal:
                 "microsoft_client_secret": self._options.microsoft_client_secret,
                 "outlook_window_days": "0",
             },
-            consent=self._consent,
+            consent=self._owner.consent,
             revoke=self._revoke,
             streams={
                 "profile": StreamRehearsal(
@@ -64,12 +65,12 @@ class MicrosoftRehearsal:
                 ),
                 "contacts": StreamRehearsal(
                     pages={"host": GRAPH_HOST, "path": "/contacts/delta$"},
-                    held=self._contacts,
+                    held=self._owner.contacts,
                     acts={
-                        "add": lambda account, number: self._edit(account, {"do": "add_contact", "count": number}),
-                        "change": self._change_contacts,
-                        "delete": self._delete_contacts,
-                        "expire": lambda account, _number: self._edit(account, {"do": "expire_contact_links"}),
+                        "add": self._owner.adds("contact"),
+                        "change": self._owner.rename_contacts,
+                        "delete": self._owner.delete_contacts,
+                        "expire": self._owner.does("expire_contact_links"),
                     },
                     spoil={"displayName": 7, "emailAddresses": 7},
                     refusals=_REFUSALS,
@@ -78,10 +79,10 @@ class MicrosoftRehearsal:
                     pages={"host": GRAPH_HOST, "path": "/messages/delta$"},
                     held=self._messages,
                     acts={
-                        "add": lambda account, number: self._edit(account, {"do": "add_message", "count": number}),
+                        "add": self._owner.adds("message"),
                         "change": self._move_messages,
                         "delete": self._delete_messages,
-                        "expire": lambda account, _number: self._edit(account, {"do": "expire_mail_links"}),
+                        "expire": self._owner.does("expire_mail_links"),
                     },
                     spoil=self._spoilt_mail,
                     refusals=_REFUSALS,
@@ -91,9 +92,9 @@ class MicrosoftRehearsal:
                     held=self._events,
                     acts={
                         "add": self._add_events,
-                        "change": self._change_events,
+                        "change": self._rename_events,
                         "delete": self._delete_events,
-                        "expire": lambda account, _number: self._edit(account, {"do": "expire_event_links"}),
+                        "expire": self._owner.does("expire_event_links"),
                     },
                     spoil={"start": 7, "subject": 7},
                     refusals=_REFUSALS,
@@ -101,37 +102,12 @@ class MicrosoftRehearsal:
             },
         )
 
-    def _consent(self, authorize_url: str, account: str, scopes: list[str] | None) -> str:
-        asked = {"authorize_url": authorize_url, "account": account, "scopes": scopes}
-        return str(self._controls["consent"]("POST", {}, asked)["redirect_url"])
-
     def _revoke(self, account: str) -> Any:
         """Let the person remove the application, an hour ago: until then its access token would have lived on."""
         return self._controls["entra"]("POST", {}, {"remove_consent": account, "expire_access_tokens": account})
 
-    def _truth(self, account: str, kind: str) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = self._controls["truth"]("GET", {"account": account, "kind": kind}, {})["items"]
-        return items
-
-    def _edit(self, account: str, *edits: dict[str, Any]) -> Any:
-        return self._controls["world"]("POST", {}, {"account": account, "edits": list(edits)})
-
-    def _contacts(self, account: str) -> list[dict[str, Any]]:
-        names = ("display_name", "given_name", "family_name")
-        return [{name: item[name] for name in names} for item in self._truth(account, "contacts")]
-
-    def _change_contacts(self, account: str, number: int) -> Any:
-        chosen = self._truth(account, "contacts")[:number]
-        new = [{"do": "change_contact", "id": item["id"], "fields": {"given_name": f"New {next(self._numbers)}"}}
-               for item in chosen]  # fmt: skip
-        return self._edit(account, *new)
-
-    def _delete_contacts(self, account: str, number: int) -> Any:
-        ids = [item["id"] for item in self._truth(account, "contacts")[-number:]]
-        return self._edit(account, {"do": "delete_contact", "ids": ids})
-
     def _mails(self, account: str) -> list[dict[str, Any]]:
-        items = self._truth(account, "message_states")
+        items = self._owner.truth(account, "message_states")
         return [item for item in items if item["folder"].split("/")[0] not in _AWAY]
 
     def _messages(self, account: str) -> list[dict[str, Any]]:
@@ -149,11 +125,11 @@ class MicrosoftRehearsal:
             {"do": "move_message", "id": item["id"], "to": "archive" if item["known_as"] != "archive" else "inbox"}
             for item in self._mails(account)[:number]
         ]
-        return self._edit(account, *moves)
+        return self._owner.edit(account, *moves)
 
     def _delete_messages(self, account: str, number: int) -> Any:
         ids = [item["id"] for item in self._mails(account)[-number:]]
-        return self._edit(account, {"do": "delete_message", "ids": ids})
+        return self._owner.edit(account, {"do": "delete_message", "ids": ids})
 
     def _spoilt_mail(self, account: str) -> tuple[dict[str, Any], dict[str, Any]]:
         chosen = self._mails(account)[-1]["immutable_id"].rstrip("=")  # An address may have its padding encoded.
@@ -162,34 +138,31 @@ class MicrosoftRehearsal:
     def _events(self, account: str) -> list[dict[str, Any]]:
         return [
             {"calendar_id": item["calendar_id"], "summary": item["title"].replace("\0", "")}
-            for item in self._truth(account, "occurrences")
+            for item in self._owner.truth(account, "occurrences")
         ]
 
     def _add_events(self, account: str, number: int) -> Any:
         """Add events of tomorrow, in turn to the default calendar and to a further one."""
-        calendars = [one["id"] for one in self._truth(account, "calendars") if one["editable"]]
+        calendars = [one["id"] for one in self._owner.truth(account, "calendars") if one["editable"]]
         day = datetime.fromtimestamp(self._world.epoch, UTC).date() + timedelta(days=1)
         times = {"start": f"{day}T11:00:00Z", "end": f"{day}T11:30:00Z", "recurrence": []}
-        added = list(islice(self._numbers, number))
-        return self._edit(account, *(
+        added = list(islice(self._owner.numbers, number))
+        return self._owner.edit(account, *(
             {"do": "add_event", "calendar": calendars[one % 2], "fields": {**times, "title": f"Added {one}"}}
             for one in added
         ))  # fmt: skip
 
-    def _change_events(self, account: str, number: int) -> Any:
+    def _rename_events(self, account: str, number: int) -> Any:
         """Rename events; one of a series becomes an exception by it."""
-        chosen = self._chosen_events(account, number)
-        return self._edit(account, *(
-            {"do": "change_event", "id": one, "fields": {"title": f"New {next(self._numbers)}"}} for one in chosen
-        ))  # fmt: skip
+        return self._owner.rename_events(account, self._chosen_events(account, number))
 
     def _delete_events(self, account: str, number: int) -> Any:
-        return self._edit(account, {"do": "delete_event", "ids": self._chosen_events(account, number)})
+        return self._owner.edit(account, {"do": "delete_event", "ids": self._chosen_events(account, number)})
 
     def _chosen_events(self, account: str, number: int) -> list[str]:
         """Return the ids of so many events of the default calendar: half of them single ones, half of a series."""
-        default = self._truth(account, "calendars")[0]["id"]
-        there = [item for item in self._truth(account, "occurrences") if item["calendar_id"] == default]
+        default = self._owner.truth(account, "calendars")[0]["id"]
+        there = [item for item in self._owner.truth(account, "occurrences") if item["calendar_id"] == default]
         single = [item["id"] for item in there if item["series_id"] is None]
         serial = [item["id"] for item in there if item["series_id"] is not None]
         return [*single[: number - number // 2], *serial[: number // 2]]
