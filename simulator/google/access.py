@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from simulator.exchange import Request
 from simulator.google.errors import GoogleError, quota_exceeded, scope_missing, unauthenticated
-from simulator.google.grants import AccessToken, Grants
+from simulator.google.grants import Grants
+from simulator.google.tokens import AccessToken
 from simulator.quota import Limit, Quotas
 
 GMAIL_USER, GMAIL_PROJECT = "gmail.user", "gmail.project"

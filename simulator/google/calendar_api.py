@@ -12,8 +12,8 @@ from simulator.google.calendar_list import CalendarLists
 from simulator.google.calendar_requests import EVENTS, INSTANCES, LIST, ONE
 from simulator.google.calendar_switches import CalendarSwitches
 from simulator.google.errors import GoogleError, not_found, scope_missing
-from simulator.google.grants import AccessToken
 from simulator.google.parameters import Parameters
+from simulator.google.tokens import AccessToken
 from simulator.opaque import Mint
 from simulator.world import World
 from simulator.world.calendar_lists import Entry

@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 from simulator.clock import Clock
 from simulator.exchange import Reply, Request, html_reply
-from simulator.google.grants import Consent, Grants
+from simulator.google.grants import Grants
 from simulator.google.scopes import IDENTITY, KNOWN, in_order, normalised
+from simulator.google.tokens import Consent
 from simulator.options import Options
 from simulator.world import Account, World
 

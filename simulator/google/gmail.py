@@ -21,8 +21,8 @@ from simulator.google.errors import GoogleError, invalid_argument, not_found, un
 from simulator.google.gmail_lists import LIST, MailLists
 from simulator.google.gmail_message import FORMATS, Format, Messages, hex_id
 from simulator.google.gmail_rules import GMAIL_HOST, MAX_BATCH, OLD_PRICES, PRICES, WATCH_LIFE_S, GmailSwitches
-from simulator.google.grants import AccessToken
 from simulator.google.parameters import Kind, Parameters
+from simulator.google.tokens import AccessToken
 from simulator.switching import switch
 from simulator.world import Account
 from simulator.world.mailbox import SYSTEM_LABELS, Mail, Mailbox

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 from simulator.exchange import Reply, Request, html_reply, json_reply
 from simulator.google.consent import CONSENT_PATH, ConsentPage
-from simulator.google.grants import AccessToken, Consent, GrantRefused, Grants, Issued
+from simulator.google.grants import GrantRefused, Grants
 from simulator.google.scopes import AUTH, IDENTITY, in_order
+from simulator.google.tokens import AccessToken, Consent, Issued
 from simulator.id_tokens import Signer, half_hash
 
 ISSUER = "https://accounts.google.com"

@@ -21,10 +21,10 @@ from simulator.google import scopes
 from simulator.google.access import PEOPLE_FIRST_PAGE, PEOPLE_GROUPS, PEOPLE_READS, Access
 from simulator.google.contact_groups import ContactGroups
 from simulator.google.errors import GoogleError, error_info, invalid_argument, not_found
-from simulator.google.grants import AccessToken
 from simulator.google.parameters import Parameters
 from simulator.google.people_requests import LIST, ONE, ORDERS, OTHER_FIELDS, read_mask, read_sources
 from simulator.google.person import LIST_LIMIT, PERSON_FIELDS, own_profile, resource, resource_name, tombstone
+from simulator.google.tokens import AccessToken
 from simulator.opaque import Mint, fingerprint
 from simulator.world import Account, World
 from simulator.world.changes import ChangeLog

@@ -10,8 +10,9 @@ Source: the provider sheet, sections 8.2, 8.3 and 8.6.
 from simulator.exchange import Request
 from simulator.google.access import bearer_text
 from simulator.google.errors import scope_missing
-from simulator.google.grants import AccessToken, Grants
+from simulator.google.grants import Grants
 from simulator.google.scopes import AUTH
+from simulator.google.tokens import AccessToken
 from simulator.google_ads.ads_world import AdsWorld
 from simulator.google_ads.customers import Customer
 from simulator.google_ads.failures import AdsFailure, bad_request, failure

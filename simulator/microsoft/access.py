@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from simulator.exchange import Request
 from simulator.microsoft.errors import GraphError, access_denied, unauthenticated
-from simulator.microsoft.grants import AccessToken, Grants
+from simulator.microsoft.grants import Grants
 from simulator.microsoft.switches import GraphSwitches
+from simulator.microsoft.tokens import AccessToken
 from simulator.quota import Limit, Quotas
 
 MAILBOX, UNDER_WAY = "graph.mailbox", "graph.under_way"

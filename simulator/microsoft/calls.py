@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from simulator.exchange import Request
 from simulator.microsoft.errors import bad_request
-from simulator.microsoft.grants import AccessToken
 from simulator.microsoft.scopes import GRAPH
+from simulator.microsoft.tokens import AccessToken
 from simulator.world.office import OfficeAccount
 
 GRAPH_HOST = "graph.microsoft.com"

@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 
 from simulator.clock import Clock
 from simulator.exchange import Reply, Request, html_reply, split_target
-from simulator.microsoft.grants import Consent, Grants
+from simulator.microsoft.grants import Grants
 from simulator.microsoft.oauth_errors import GrantRefused
 from simulator.microsoft.scopes import DEFAULT, IDENTITY, KNOWN, normalised
 from simulator.microsoft.tenants import admit, check_tenant
+from simulator.microsoft.tokens import Consent
 from simulator.options import Options
 from simulator.world import World
 from simulator.world.office import OfficeAccount

@@ -14,10 +14,11 @@ import msgspec
 from simulator.exchange import Reply, Request, html_reply, json_reply
 from simulator.id_tokens import Signer
 from simulator.microsoft.consent import CONSENT_PATH, ConsentPage
-from simulator.microsoft.grants import REFRESH_IN_S, Consent, Grants, Issued
+from simulator.microsoft.grants import REFRESH_IN_S, Grants
 from simulator.microsoft.oauth_errors import NO_STORE, GrantRefused
 from simulator.microsoft.scopes import DEFAULT, IDENTITY, KNOWN, in_order, normalised
 from simulator.microsoft.tenants import CONSUMERS_ID, admit, check_tenant, tenant_id
+from simulator.microsoft.tokens import Consent, Issued
 from simulator.options import Options
 from simulator.world import World
 
