@@ -18,11 +18,12 @@ from simulator.microsoft import scopes
 from simulator.microsoft.calls import Call
 from simulator.microsoft.contact_edits import ContactEdits, contacts_truth, folders_truth
 from simulator.microsoft.contact_resource import PROPERTIES, contact
-from simulator.microsoft.delta import Round, Rounds
-from simulator.microsoft.errors import GraphError, bad_request, malformed_id, no_such_segment, not_found
-from simulator.microsoft.folder_rounds import FoldersOf, ItemsOfFolder
+from simulator.microsoft.delta import Round, Rounds, first_round
+from simulator.microsoft.errors import bad_request, malformed_id, no_such_segment, not_found
+from simulator.microsoft.folder_rounds import ItemsOfFolder
+from simulator.microsoft.folders import Folders
 from simulator.microsoft.ids import Ids
-from simulator.microsoft.listing import listed, single
+from simulator.microsoft.listing import kept, listed, single
 from simulator.microsoft.service import Parts, Service
 from simulator.world.folders import Folder, Item
 from simulator.world.office import OfficeAccount
@@ -59,6 +60,16 @@ class Contacts:
         self._switches = parts.access.switches
         self._rounds = Rounds(parts.simulator.mint, parts.access.switches, parts.simulator.clock.now)
         self._encoder = msgspec.json.Encoder()
+        self._folders = Folders(
+            kind="contact folder",
+            type_name="contactFolder",
+            collection="contactFolders",
+            properties=_FOLDER_PROPERTIES,
+            cabinet=lambda call: call.account.contacts.cabinet,
+            entry=self._folder_entry,
+            ids=ids,
+            rounds=self._rounds,
+        )
 
     def handle(self, call: Call) -> Reply:
         """Serve a call.
@@ -76,19 +87,18 @@ class Contacts:
                 return self._of_folders(call)
 
     def _of_folders(self, call: Call) -> Reply:
+        path = self._folders.path
         match call.path:
             case ("contactfolders",):
-                return self._folder_list(call, call.account.contacts.default, ("contactFolders",))
+                return self._children(call, call.account.contacts.default, ("contactFolders",))
             case ("contactfolders", "delta"):
-                return self._folder_delta(call)
+                return self._folders.delta(call, lambda folder: folder.known_as == "")
             case ("contactfolders", folder_id):
-                call.only("$select")
-                folder = self._folder(call, folder_id)
-                return single(call, self._folder_entry(call, folder), ("contactFolders",))
+                return self._folders.one(call, self._folder(call, folder_id))
             case ("contactfolders", folder_id, "childfolders"):
-                return self._folder_list(call, self._folder(call, folder_id), _path(folder_id, "childFolders"))
+                return self._children(call, self._folder(call, folder_id), path(folder_id, "childFolders"))
             case ("contactfolders", folder_id, "contacts"):
-                return self._list(call, self._folder(call, folder_id), _path(folder_id, "contacts"))
+                return self._list(call, self._folder(call, folder_id), path(folder_id, "contacts"))
             case ("contactfolders", folder_id, "contacts", "delta"):
                 return self._delta(call, self._folder(call, folder_id, synced=True))
             case ("contactfolders", folder_id, "contacts", contact_id):
@@ -97,43 +107,12 @@ class Contacts:
                 raise no_such_segment(call.path[-1])
 
     def _folder(self, call: Call, folder_id: str, *, synced: bool = False) -> Folder:
-        contacts = call.account.contacts
         if folder_id.lower() == "contacts":
-            return contacts.default
-        meant = self._ids.read("contact folder", call.account, folder_id)
-        if meant is None:
-            raise malformed_id()
-        folder = contacts.cabinet.folders[meant.number]
-        if folder.deleted:
-            raise GraphError(404, "The folder is gone.", "ErrorSyncFolderNotFound") if synced else not_found()
-        return folder
+            return call.account.contacts.default
+        return self._folders.find(call, folder_id, synced=synced)
 
-    def _folder_list(self, call: Call, parent: Folder, path: tuple[str, ...]) -> Reply:
-        call.only(*_LIST)
-        chosen = call.select(_FOLDER_PROPERTIES, "contactFolder")
-        entries = (
-            self._encoder.encode(_kept(self._folder_entry(call, folder), chosen))
-            for folder in call.account.contacts.cabinet.children(parent)
-        )
-        return listed(call, entries, path)
-
-    def _folder_delta(self, call: Call) -> Reply:
-        contacts = call.account.contacts
-        collection = FoldersOf(
-            name=f"contact folders of {call.account.oid}",
-            kind="contact folder",
-            type_name="contactFolder",
-            path=("contactFolders",),
-            cabinet=contacts.cabinet,
-            ids=self._ids,
-            shown=lambda folder: folder.known_as == "",
-            entry=self._folder_entry,
-        )
-        one = self._rounds.continued(call, collection.name)
-        if one is None:
-            self._rounds.fitting(call, "$select")
-            one = _first(call, collection.name, contacts.cabinet.tree, _FOLDER_PROPERTIES, "contactFolder")
-        return self._rounds.page(call, collection, one)
+    def _children(self, call: Call, parent: Folder, path: tuple[str, ...]) -> Reply:
+        return self._folders.page(call, call.account.contacts.cabinet.children(parent), path)
 
     def _folder_entry(self, call: Call, folder: Folder) -> dict[str, Any]:
         return {
@@ -148,7 +127,7 @@ class Contacts:
         collection = ItemsOfFolder(
             name=f"contacts of {folder_id}",
             kind="contact",
-            path=_path(folder_id, "contacts"),
+            path=self._folders.path(folder_id, "contacts"),
             cabinet=contacts.cabinet,
             folder=folder,
             ids=self._ids,
@@ -159,7 +138,7 @@ class Contacts:
         one = self._rounds.continued(call, collection.name)
         if one is None:
             self._rounds.fitting(call, "$select")
-            one = _first(call, collection.name, folder.log, PROPERTIES, "contact")
+            one = first_round(call, collection, PROPERTIES)
         return self._rounds.page(call, collection, one)
 
     def _round_entry(self, call: Call, one: Round, item: Item) -> bytes:
@@ -205,26 +184,10 @@ class Contacts:
             "contact", account, item.number, item.turn, immutable=call.preferences.immutable_ids
         )
         folder_id = self._ids.of_folder("contact folder", account, item.folder)
-        return _kept(contact(item, account.contacts.facts(item), contact_id, folder_id), chosen)
+        return kept(contact(item, account.contacts.facts(item), contact_id, folder_id), chosen)
 
 
 def found(ids: Ids, account: OfficeAccount, contact_id: str) -> Item | None:
     """Return the contact that an id was ever given to."""
     meant = ids.read("contact", account, contact_id)
     return None if meant is None else account.contacts.cabinet.items[meant.number]
-
-
-def _first(call: Call, name: str, log: Any, known: tuple[str, ...], kind: str) -> Round:
-    chosen = call.select(known, kind)
-    select = None if chosen is None else tuple(sorted(chosen))
-    return Round(of=name, generation=log.generation, since=None, until=log.last, select=select)
-
-
-def _kept(entry: dict[str, Any], chosen: frozenset[str] | None) -> dict[str, Any]:
-    if chosen is None:
-        return entry
-    return {name: value for name, value in entry.items() if name in chosen or name in ("id", "@odata.etag")}
-
-
-def _path(folder_id: str, last: str) -> tuple[str, ...]:
-    return ("contactFolders", f"'{folder_id}'", last)

@@ -188,6 +188,17 @@ class Rounds:
         )
 
 
+def first_round(call: Call, collection: Collection, properties: Sequence[str]) -> Round:
+    """Return the first round over a collection, with the properties that the call chooses.
+
+    Raises: GraphError 400 for one that the type does not have.
+    """
+    chosen = call.select(properties, collection.type_name)
+    select = None if chosen is None else tuple(sorted(chosen))
+    log = collection.log
+    return Round(of=collection.name, generation=log.generation, since=None, until=log.last, select=select)
+
+
 def removal(item_id: str, kind: str | None = None) -> bytes:
     """Return what is told of something that is gone."""
     entry: dict[str, Any] = {} if kind is None else {"@odata.type": f"#microsoft.graph.{kind}"}

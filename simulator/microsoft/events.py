@@ -24,7 +24,7 @@ from simulator.microsoft.event_edits import EventEdits
 from simulator.microsoft.event_resource import PROPERTIES, check_zone
 from simulator.microsoft.event_truth import calendars_truth, events_truth, occurrences_truth
 from simulator.microsoft.ids import Ids
-from simulator.microsoft.listing import listed, single
+from simulator.microsoft.listing import kept, listed, single
 from simulator.microsoft.service import Parts, Service
 from simulator.microsoft.times import read_utc
 from simulator.world.office import OfficeAccount
@@ -182,13 +182,9 @@ class Events:
         ]
         if window is not None:
             entries.sort(key=lambda entry: entry["start"]["dateTime"])
-        kept = (
-            {name: value for name, value in one.items() if chosen is None or name in chosen | {"id"} or "@" in name}
-            for one in entries
-        )
         query = {name: call.query[name] for name in _WINDOW if name in call.query}
         last = ("events", f"'{series_id}'", "instances") if series_id else ("calendarView" if window else "events",)
-        return listed(call, (msgspec.json.encode(one) for one in kept), self._path(view, *last), query)
+        return listed(call, (msgspec.json.encode(kept(one, chosen)) for one in entries), self._path(view, *last), query)
 
     def _path(self, view: EventView, *last: str) -> tuple[str, ...]:
         """Return where something of a calendar stands, after /me."""
@@ -199,11 +195,7 @@ class Events:
     def _single(self, call: Call, view: EventView, event_id: str) -> Reply:
         call.only("$select", "$expand")
         chosen = call.select(PROPERTIES, "event")
-        entry = self._entry(call, view, event_id)
-        kept = {
-            name: value for name, value in entry.items() if chosen is None or name in chosen | {"id"} or "@" in name
-        }
-        return single(call, kept, ("events",))
+        return single(call, kept(self._entry(call, view, event_id), chosen), ("events",))
 
     def _item(self, call: Call, view: EventView, event_id: str) -> Any:
         meant = self._ids.read_event(call.account, event_id)

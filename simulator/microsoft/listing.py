@@ -45,6 +45,13 @@ def single(call: Call, entry: dict[str, Any], path: Sequence[str]) -> Reply:
     return json_reply({"@odata.context": context(call, path) + "/$entity", **entry})
 
 
+def kept(entry: dict[str, Any], chosen: frozenset[str] | None) -> dict[str, Any]:
+    """Return what a call chose of an entry, all if it did not choose; the id and annotations stay."""
+    if chosen is None:
+        return entry
+    return {name: value for name, value in entry.items() if name in chosen or name == "id" or "@" in name}
+
+
 def context(call: Call, path: Sequence[str]) -> str:
     """Return the address that says what a reply holds."""
     return _METADATA.format(quote(call.account.email), "/".join(one for one in path if not one.startswith("'")))
