@@ -25,8 +25,9 @@ from worker.errors import (
     Transient,
 )
 from worker.transport.client import Transport
-from worker.transport.oauth import OAuthEndpoint, TokenReply
+from worker.transport.oauth import OAuthEndpoint
 from worker.transport.ports import OAuthClient, Secret
+from worker.transport.token_replies import TokenReply
 
 GOOD = reply(body=b'{"token_type": "Bearer", "access_token": "a2", "refresh_token": "r2", "expires_in": 3599}')
 SCOPES = ("Mail.Read", "User.Read", "openid", "profile")

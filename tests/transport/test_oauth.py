@@ -23,8 +23,10 @@ from worker.errors import (
     Transient,
 )
 from worker.transport.client import Transport
-from worker.transport.oauth import OAuthEndpoint, TokenReply, missing_scopes
+from worker.transport.oauth import OAuthEndpoint
 from worker.transport.ports import OAuthClient, OAuthFacts, Rotation, Secret
+from worker.transport.scopes import missing_scopes
+from worker.transport.token_replies import TokenReply
 
 FACTS = OAuthFacts(
     authorize_url="https://accounts.example.com/auth",

@@ -41,8 +41,10 @@ from worker.store import connections, consents, siblings
 from worker.store.connections import Consent, State, StoredConnection, StreamPlan, StreamState
 from worker.store.consents import ConsentRequest
 from worker.store.database import Connection
-from worker.transport.oauth import OAuthEndpoint, TokenReply, missing_scopes, normal_scopes
+from worker.transport.oauth import OAuthEndpoint
 from worker.transport.ports import Gate, Secret
+from worker.transport.scopes import missing_scopes, normal_scopes
+from worker.transport.token_replies import TokenReply
 
 _log = structlog.get_logger(__name__)
 _IDENTITY_AGAIN_S: Final = (0.2, 1.0, 3.0)

@@ -18,7 +18,7 @@ from worker.errors import NeedsOperator, RunAgainLater
 from worker.jobs.context import JobContext
 from worker.privacy import revocation
 from worker.store import siblings
-from worker.transport.oauth import TokenReply
+from worker.transport.token_replies import TokenReply
 
 _log = structlog.get_logger(__name__)
 _AGAIN_S: Final = (0.2, 1.0, 3.0)

@@ -25,7 +25,7 @@ from worker.store.documents import StreamPlace
 from worker.store.parts import ConnectionRow
 from worker.sync.engine import run_stream
 from worker.sync.run import RecordSeals, Run, RunNotes
-from worker.transport.oauth import missing_scopes
+from worker.transport.scopes import missing_scopes
 from worker.transport.session import ProviderSession
 
 

@@ -217,3 +217,15 @@ def acknowledge(tx: Connection, workspace: str, reader: str, position: int) -> i
     if row is None:
         raise BadRequest(f"The feed of workspace «{workspace}» has not reached position {position}.")
     return int(row["position"])
+
+
+def key_bytes(key: str) -> bytes:
+    """The key of a record, from its text.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        raise BadRequest(f"«{key}» is no record key; a key is 32 hexadecimal digits, as the feed gives it.") from None

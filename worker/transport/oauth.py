@@ -1,10 +1,8 @@
 """A provider's OAuth endpoints: the address of the consent page, tokens for codes and refresh tokens, revocation.
 
-authlib prepares addresses, PKCE and forms; each of its requests goes through the transport (`_Door`), so it opens no
-socket of its own. Where the facts name msal, that one prepares the requests for tokens (`msal_tokens.py`), and all else
-is the same. Errors are told by the codes of a real OAuth body (RFC 6749 §5.2), through the sets of codes in the
-provider's facts, and never by descriptions. A 400 that is a web page, say of a hotel's network, disconnects nobody. It
-stores nothing and refreshes nothing by itself: that is the vault's.
+authlib prepares the requests (`authlib_door.py`), or msal where the facts name it (`msal_tokens.py`); each goes through
+the transport, and what its reply says is read in `token_replies.py`. It stores nothing and refreshes nothing by itself:
+that is the vault's.
 
 Sources: providers/google.md §1.2 to §1.7, providers/microsoft-linkedin.md §1 (read 2026-11); RFC 6749, 7009, 7636,
 9700.
@@ -12,89 +10,24 @@ Sources: providers/google.md §1.2 to §1.7, providers/microsoft-linkedin.md §1
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
-import msgspec
-from authlib.oauth2.client import OAuth2Client
-
-from worker.errors import (
-    AdminBlocked,
-    BadRecord,
-    BadRequest,
-    ConsentGone,
-    CrmSyncError,
-    Misconfigured,
-    ProviderRefused,
-    ReplyLost,
-    Throttled,
-    TooMuchData,
-    Transient,
-)
+from worker.errors import BadRequest, ProviderRefused, ReplyLost, Throttled, TooMuchData, Transient
+from worker.transport.authlib_door import AuthlibDoor, Post, authlib_client
 from worker.transport.client import Transport
 from worker.transport.id_tokens import Identity, IdTokens, claimed_subject, identity_from_claims
 from worker.transport.json_reply import read_json
 from worker.transport.ports import Gate, OAuthClient, OAuthFacts, Secret, TokenLibrary
 from worker.transport.replies import Reply
 from worker.transport.retry_after import retry_hint
+from worker.transport.token_replies import TokenReply, judge, read_tokens
 
 TOKEN_DEADLINE_S: Final = 15.0
 """The longest that a request to a token endpoint takes in all. A lease on a grant must outlive it."""
 _MAX_BODY_BYTES: Final = 1024 * 1024
-_TRANSIENT_CODES = frozenset({"server_error", "temporarily_unavailable", "internal_failure", "internal_error"})
-_THROTTLED_CODES = frozenset({"slow_down", "rate_limit_exceeded", "rate_limited", "too_many_requests"})
-_LONG_SCOPES = {
-    "https://www.googleapis.com/auth/userinfo.email": "email",
-    "https://www.googleapis.com/auth/userinfo.profile": "profile",
-}
-_LONG_PREFIX = "https://graph.microsoft.com/"
 _NUMBERED = re.compile(r"\bAADSTS\d{4,8}\b")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenReply:
-    """What a token endpoint gave. None means that it said nothing: of a lifetime, or of scopes (then: as asked)."""
-
-    access_token: Secret
-    refresh_token: Secret | None
-    lifetime: timedelta | None
-    scopes: tuple[str, ...] | None
-    refresh_lifetime: timedelta | None
-    id_token: Secret | None
-
-
-class _TokenBody(msgspec.Struct):
-    access_token: str
-    refresh_token: str = ""
-    expires_in: int | float | str | None = None
-    scope: str | list[str] | None = None
-    refresh_token_expires_in: int | float | str | None = None
-    id_token: str = ""
-
-
-class _ErrorBody(msgspec.Struct):
-    error: str
-    error_subtype: str = ""
-    suberror: str = ""
-    error_codes: list[int] = []
-
-    def codes(self) -> tuple[str, ...]:
-        """What the error names itself by, the most special first."""
-        numbered = (f"AADSTS{number}" for number in self.error_codes[:20])
-        return tuple(code for code in (*numbered, self.suberror, self.error_subtype, self.error) if code)
-
-
-def normal_scopes(scopes: str | Iterable[str]) -> tuple[str, ...]:
-    """Scopes in their short names, each once, in order of their names: two lists that mean the same become equal."""
-    names = scopes.replace(",", " ").split() if isinstance(scopes, str) else scopes
-    return tuple(sorted({_LONG_SCOPES.get(name, name).removeprefix(_LONG_PREFIX) for name in names}))
-
-
-def missing_scopes(needed: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
-    """Which of `needed` were not granted, however either side spells them."""
-    return tuple(sorted(set(normal_scopes(needed)) - set(normal_scopes(granted))))
 
 
 class OAuthEndpoint:
@@ -126,7 +59,7 @@ class OAuthEndpoint:
         params = {**dict(self._facts.authorize_params), **dict(extra)}
         if login_hint:
             params["login_hint"] = login_hint
-        url, _ = self._authlib(None).create_authorization_url(
+        url, _ = authlib_client(self._client, None).create_authorization_url(
             self._facts.authorize_url,
             state=state,
             code_verifier=verifier,
@@ -219,8 +152,8 @@ class OAuthEndpoint:
         """
         if self._facts.revoke_url is None:
             raise BadRequest("This provider has no endpoint for revoking a grant.")
-        door = _Door(self, None, accept=frozenset({"invalid_token"}))
-        self._authlib(door).revoke_token(self._facts.revoke_url, token=token.reveal())
+        door = AuthlibDoor(self._door(None, frozenset({"invalid_token"})))
+        authlib_client(self._client, door).revoke_token(self._facts.revoke_url, token=token.reveal())
 
     def identity(self, reply: TokenReply, gate: Gate) -> Identity:
         """Who consented: from the ID token, its signature checked, else from the userinfo endpoint.
@@ -253,8 +186,10 @@ class OAuthEndpoint:
         codes = {error, subcode, *_NUMBERED.findall(description[:2000])}
         return bool(codes & (self._facts.admin_blocked_codes | self._facts.awaits_admin_codes))
 
-    def post(self, url: str, form: str, headers: Mapping[str, str], gate: Gate | None, accept: frozenset[str]) -> Reply:
-        """Send a form and judge the reply; error codes in `accept` count as success. For authlib's requests."""
+    def _post(
+        self, url: str, form: str, headers: Mapping[str, str], gate: Gate | None, accept: frozenset[str]
+    ) -> Reply:
+        """Send a form and judge the reply; error codes in `accept` count as success."""
         if gate is not None:
             gate.open()
         try:
@@ -274,12 +209,12 @@ class OAuthEndpoint:
             raise error
         return reply
 
-    def _door(self, gate: Gate) -> Callable[[str, str, Mapping[str, str]], Reply]:
-        return lambda url, form, headers: self.post(url, form, headers, gate, frozenset())
+    def _door(self, gate: Gate | None, accept: frozenset[str] = frozenset()) -> Post:
+        return lambda url, form, headers: self._post(url, form, headers, gate, accept)
 
     def _tokens(self, ask: Callable[[Any], object], gate: Gate) -> TokenReply:
-        door = _Door(self, gate)
-        ask(self._authlib(door))
+        door = AuthlibDoor(self._door(gate))
+        ask(authlib_client(self._client, door))
         return read_tokens(door.last)
 
     def _get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
@@ -298,134 +233,6 @@ class OAuthEndpoint:
         if reply.status >= 500:
             raise Transient(f"The provider failed ({reply.status}).", until=_until(reply))
         raise ProviderRefused(f"{urlsplit(url).hostname} answered {reply.status} to a question of identity.")
-
-    def _authlib(self, door: "_Door | None") -> Any:
-        # One for each request: it remembers the last token, which must not outlive the call.
-        return OAuth2Client(
-            session=door,
-            client_id=self._client.client_id,
-            client_secret=self._client.client_secret.reveal(),
-            token_endpoint_auth_method="client_secret_post",  # noqa: S106 -- a method's name
-            revocation_endpoint_auth_method="client_secret_post",
-            code_challenge_method="S256",
-        )
-
-
-class _Door:
-    """What authlib takes for an HTTP session: its posts go through the endpoint, errors never reach it."""
-
-    def __init__(self, endpoint: OAuthEndpoint, gate: Gate | None, accept: frozenset[str] = frozenset()) -> None:
-        self._endpoint = endpoint
-        self._gate = gate
-        self._accept = accept
-        self.last = Reply(0, {}, b"")
-
-    def post(self, url: str, *, data: Mapping[str, str], headers: Mapping[str, str], auth: Any) -> "_DoorReply":
-        """Send a form, with the client's own authentication added by authlib."""
-        url, ready_headers, form = auth.prepare("POST", url, dict(headers), urlencode(data))
-        self.last = self._endpoint.post(url, form, ready_headers, self._gate, self._accept)
-        return _DoorReply(self.last)
-
-
-class _DoorReply:
-    """A reply as authlib reads it. Only good ones get here."""
-
-    def __init__(self, reply: Reply) -> None:
-        self.status_code = reply.status
-        self._reply = reply
-
-    def json(self) -> Any:
-        """All of the body that authlib needs: it would stumble over an odd `expires_in`, which `read_tokens` reads."""
-        return {"access_token": _token_body(self._reply).access_token, "token_type": "Bearer"}
-
-    def raise_for_status(self) -> None:
-        """Nothing to raise: the endpoint judged the status already."""
-
-
-def read_tokens(reply: Reply) -> TokenReply:
-    """The tokens in a good reply.
-
-    Raises:
-        ReplyLost: it is no token reply: the provider acted, and what it gave did not reach us.
-    """
-    body = _token_body(reply)
-    scopes = None if body.scope is None else normal_scopes(body.scope)
-    return TokenReply(
-        access_token=Secret(body.access_token),
-        refresh_token=Secret(body.refresh_token) if body.refresh_token else None,
-        lifetime=_lifetime(body.expires_in),
-        scopes=scopes or None,
-        refresh_lifetime=_lifetime(body.refresh_token_expires_in),
-        id_token=Secret(body.id_token) if body.id_token else None,
-    )
-
-
-def judge(reply: Reply, facts: OAuthFacts, now: datetime, accept: frozenset[str] = frozenset()) -> CrmSyncError | None:
-    """What an OAuth endpoint's reply means; None for a success. Pure, and told by codes alone."""
-    if reply.status == 200:
-        return None
-    until = retry_hint(reply.header("retry-after"), now).until
-    body = _error_body(reply)
-    if body is not None:
-        if set(body.codes()) & accept:
-            return None
-        return _by_code(body, reply.status, facts, until)
-    if reply.status == 429:
-        return Throttled("The OAuth endpoint asked us to slow down (429).", until=until)
-    if reply.status >= 500:
-        return ReplyLost(f"The OAuth endpoint, or something before it, failed ({reply.status}).", until=until)
-    if 200 < reply.status < 300:
-        return ReplyLost(f"The OAuth endpoint answered {reply.status} in place of 200.")
-    return Transient(f"Something that is no OAuth endpoint answered {reply.status}.", until=until)
-
-
-def _by_code(body: _ErrorBody, status: int, facts: OAuthFacts, until: datetime | None) -> CrmSyncError:
-    shown = "an unknown code"
-    for code in body.codes():
-        shown = code if code.replace("_", "").isalnum() and len(code) < 60 else "an unknown code"
-        if code in facts.misconfigured_codes:
-            return Misconfigured(
-                f"The provider refuses our OAuth client ({shown}). Check the client's id and secret in the settings "
-                "and at the provider. No customer is disconnected by this."
-            )
-        if code in facts.admin_blocked_codes:
-            return AdminBlocked(f"An administrator does not allow the app ({shown}).")
-        if code in facts.consent_gone_codes:
-            return ConsentGone(f"The provider ended the consent ({shown}).")
-        if code in _THROTTLED_CODES | facts.throttled_codes:
-            return Throttled(f"The OAuth endpoint asked us to slow down ({shown}).", until=until)
-        if code in _TRANSIENT_CODES | facts.transient_codes:
-            return Transient(f"The OAuth endpoint failed ({status}, {shown}).", until=until)
-    if status == 429:
-        return Throttled("The OAuth endpoint asked us to slow down (429).", until=until)
-    if status >= 500:
-        return Transient(f"The OAuth endpoint failed ({status}).", until=until)
-    return ProviderRefused(f"The OAuth endpoint answered {status} with {shown}, which no table explains.")
-
-
-def _token_body(reply: Reply) -> _TokenBody:
-    try:
-        body = read_json(reply, _TokenBody)
-    except (BadRecord, Transient):
-        raise ReplyLost("The OAuth endpoint's reply holds no tokens.") from None
-    if not body.access_token:
-        raise ReplyLost("The OAuth endpoint's reply holds no access token.")
-    return body
-
-
-def _error_body(reply: Reply) -> _ErrorBody | None:
-    try:
-        return read_json(reply, _ErrorBody)
-    except (BadRecord, Transient):
-        return None
-
-
-def _lifetime(value: float | str | None) -> timedelta | None:
-    try:
-        seconds = float(value) if value is not None else 0.0
-        return timedelta(seconds=seconds) if seconds > 0 else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _until(reply: Reply) -> datetime | None:

@@ -37,8 +37,8 @@ from worker.errors import (
 )
 from worker.store import queries
 from worker.store.database import Connection, Database
-from worker.transport.oauth import TokenReply
 from worker.transport.ports import Gate, OAuthFacts, Rotation, Secret
+from worker.transport.token_replies import TokenReply
 from worker.vault.keys import ConnectionKey, KeyStore
 
 QUERIES = queries.load("grants")
