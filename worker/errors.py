@@ -3,6 +3,7 @@
     CrmSyncError
     ├── RunAgainLater            the job goes back; nobody is told
     │   ├── Throttled            the provider named a time, or its window does
+    │   │   └── PartThrottled    for one part of a stream only: the others go on
     │   ├── BudgetSpent          our own books say that the window is full
     │   ├── Transient            a 5xx, a cut line, half a body
     │   │   └── ReplyLost        the request left us, and nobody knows whether the provider acted
@@ -18,6 +19,7 @@
     │   ├── BadRecord
     │   └── TooMuchData
     ├── NotFound                 the thing is gone at the provider
+    │   └── PartClosed           a part of a stream is shown to nobody for now: it is asked for again, rarely
     ├── NeedsOperator            stop, a person of ours has to look; no customer is disconnected
     │   ├── Misconfigured
     │   └── ProviderRefused      an answer that no table of ours explains
@@ -65,6 +67,12 @@ class Throttled(RunAgainLater):
 
     reason = "throttled"
     customer_text = "The provider limits how fast we may read. We go on as soon as it lets us."
+
+
+class PartThrottled(Throttled):
+    """The provider slows us down for one part of a stream (an ad account), and for no other."""
+
+    reason = "part_throttled"
 
 
 class BudgetSpent(RunAgainLater):
@@ -164,6 +172,17 @@ class NotFound(CrmSyncError):
     """What was asked for is gone at the provider, or was never ours to see."""
 
     reason = "not_found"
+
+
+class PartClosed(NotFound):
+    """The provider has closed one part of a stream (a suspended ad account) for now; it is left alone until `until`."""
+
+    reason = "part_closed"
+    customer_text = "The provider has closed this account for now. We look again once a day."
+
+    def __init__(self, message: str, *, until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class NeedsOperator(CrmSyncError):

@@ -17,7 +17,17 @@ from worker.connectors import google_ads_api, google_ads_days
 from worker.connectors.google_ads import FACTS
 from worker.connectors.google_ads_api import CODES, ENUMERATIONS, classify
 from worker.connectors.google_ads_numbers import whole_number
-from worker.errors import BadRecord, Misconfigured, NotFound, ProviderRefused, Throttled, TokenExpired, Transient
+from worker.errors import (
+    BadRecord,
+    Misconfigured,
+    NotFound,
+    PartClosed,
+    PartThrottled,
+    ProviderRefused,
+    Throttled,
+    TokenExpired,
+    Transient,
+)
 from worker.measures import Slice
 from worker.records import Page, Part
 from worker.transport.replies import Reply
@@ -112,6 +122,24 @@ def test_a_quota_error_waits_as_long_as_google_says_and_no_longer_than_an_hour(
     error = classify(quota(code, delay), NOW)
     assert isinstance(error, Throttled)
     assert error.until == NOW + timedelta(seconds=wait_s)
+
+
+@pytest.mark.parametrize(("scope", "error"), [("ACCOUNT", PartThrottled), ("DEVELOPER", Throttled), ("", Throttled)])
+def test_a_quota_of_one_account_is_that_account_s_own_and_any_other_everybody_s(
+    scope: str, error: type[Exception]
+) -> None:
+    details = {"quotaErrorDetails": {"rateScope": scope, "retryDelay": "45s"}}
+    found = classify(refusal("quotaError", "RESOURCE_TEMPORARILY_EXHAUSTED", 429, details=details), NOW)
+    assert type(found) is error
+    assert isinstance(found, Throttled)
+    assert found.until == NOW + timedelta(seconds=45)
+
+
+@pytest.mark.parametrize("code", ["CUSTOMER_NOT_ENABLED", "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT"])
+def test_a_suspended_account_is_left_alone_for_a_day(code: str) -> None:
+    error = classify(refusal("authorizationError", code, 403), NOW)
+    assert isinstance(error, PartClosed)
+    assert error.until == NOW + timedelta(days=1)
 
 
 @pytest.mark.parametrize(

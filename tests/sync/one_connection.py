@@ -61,6 +61,14 @@ class OneConnection:
         with self.database.transaction(self.workspace) as tx:
             tx.execute("UPDATE crm_sync.job SET progress = NULL WHERE job_id = %s", [self.job_id])
 
+    def all_rested(self) -> None:
+        """Whatever the provider wanted to be left alone has been, for long enough."""
+        with self.database.transaction(self.workspace) as tx:
+            tx.execute(
+                "UPDATE crm_sync.part SET rests_until = now() WHERE connection_id = %s AND rests_until IS NOT NULL",
+                [self.connection_id],
+            )
+
     def progress(self) -> dict[str, Any]:
         return self.rows("SELECT progress FROM crm_sync.job WHERE job_id = %s", self.job_id)[0]["progress"]
 

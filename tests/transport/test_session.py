@@ -1,7 +1,7 @@
 """A session's order of steps, what it repeats, and what each reply becomes."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from worker.errors import (
     CursorExpired,
     Misconfigured,
     NotFound,
+    PartThrottled,
     ProviderRefused,
     ReplyLost,
     Throttled,
@@ -103,6 +104,15 @@ def test_refusal_is_raised_and_written_into_the_books_when_the_provider_names_a_
         assert spent.value.until is not None
         assert abs(spent.value.until - caught.value.until) < timedelta(seconds=2)
         assert len(server.requests) == 1
+
+
+def test_refusal_for_one_part_of_a_stream_closes_nothing_for_the_others(redis_url) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=30)
+    with raw_server(reply(429), reply(body=b"another part")) as server:
+        with pytest.raises(PartThrottled) as caught:
+            ask(server, redis_url, table=lambda _: PartThrottled("slowly", until=until))
+        assert caught.value.until == until
+        assert ask(server, redis_url).body == b"another part"
 
 
 def test_server_that_names_a_far_time_is_not_asked_again_before(redis_url) -> None:

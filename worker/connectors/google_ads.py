@@ -7,6 +7,9 @@ campaign_days   campaign_stats   what each campaign cost and brought on each day
 
 Each of those files says how its cursor lives and dies, how deletions are learned, what the limits and the gaps are.
 
+One account never holds up the others. One that Google throttles by itself is read last; one that is suspended says so
+and is asked again once a day (a full sync asks it at once); one that was closed is not asked, and keeps its days.
+
 Google has one scope for all of Google Ads and none that only reads; this connector sends nothing but queries.
 Operations are scarce and belong to the whole Cloud project, so streams run at intervals of hours: a person with one
 account costs about thirty operations a day.

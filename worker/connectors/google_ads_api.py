@@ -27,6 +27,8 @@ from worker.errors import (
     CursorExpired,
     Misconfigured,
     NotFound,
+    PartClosed,
+    PartThrottled,
     ProviderRefused,
     RunAgainLater,
     Throttled,
@@ -60,7 +62,10 @@ _LATER_PAGE: Final = (Cost(REQUESTS.name),)
 _UNNAMED_WAIT: Final = timedelta(seconds=30)
 """What Google's guide waits where `RESOURCE_TEMPORARILY_EXHAUSTED` comes without a `retryDelay`."""
 _DAY_IS_SPENT: Final = timedelta(hours=1)
-"""The day's operations are used up by somebody who is not in our books. They come back one by one over 24 hours."""
+"""The day's operations are used up by somebody who is not in our books. They come back one by one over 24 hours, and
+Google names no time: so one job asks hourly, and is told in a request that costs no operation."""
+_CLOSED_FOR: Final = timedelta(days=1)
+"""How long a suspended account is left alone."""
 _LONGEST_WAIT: Final = timedelta(hours=1)
 _DURATION: Final = re.compile(r"(\d{1,9})(?:\.\d{1,9})?s")
 _CUSTOMER_ID: Final = re.compile(r"[0-9]{1,19}")
@@ -89,8 +94,8 @@ CODES: Final[dict[str, type[CrmSyncError]]] = {
     "CLIENT_CUSTOMER_ID_INVALID": NotFound,
     "INVALID_CUSTOMER_ID": NotFound,
     "USER_PERMISSION_DENIED": NotFound,
-    "CUSTOMER_NOT_ENABLED": NotFound,
-    "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT": NotFound,
+    "CUSTOMER_NOT_ENABLED": PartClosed,
+    "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT": PartClosed,
     "INVALID_LOGIN_CUSTOMER_ID_SERVING_CUSTOMER_ID_COMBINATION": NotFound,
     "INVALID_LOGIN_CUSTOMER_ID": NotFound,
     # Before v25 so is called what is CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION now; it may be one account's own, too.
@@ -135,17 +140,20 @@ _TEXTS: Final[dict[type[CrmSyncError], str]] = {
     ConsentGone: "Google says that the person took the access away",
     AdminBlocked: "Google asks for a second factor before it lets this person's apps see the advertising accounts",
     NotFound: "Google does not let us see this advertising account",
+    PartClosed: "Google has suspended this advertising account, or it was never opened",
     ProviderRefused: "Google Ads refused the request",
     OutOfReach: "Google keeps no figures by the day for these days",
     Misconfigured: "Google Ads does not serve our Cloud project, or no longer this version of the API "
     "(CRM_SYNC_GOOGLE_ADS_API_VERSION); see https://developers.google.com/google-ads/api/docs/sunset-dates",
     Throttled: "Google Ads asks us to slow down",
+    PartThrottled: "Google Ads asks us to slow down with this advertising account",
     Transient: "Google Ads failed",
     CursorExpired: "Google Ads no longer knows the page that was to come next",
 }
 
 
 class _QuotaDetails(msgspec.Struct, rename="camel"):
+    rate_scope: str = ""
     retry_delay: str = ""
 
 
@@ -253,7 +261,11 @@ def classify(reply: Reply, now: datetime) -> CrmSyncError | None:
     for error in _errors_of(reply.body):
         for enumeration, code in error.error_code.items():
             kind = CODES.get(code) or ENUMERATIONS.get(enumeration, ProviderRefused)
+            if kind is Throttled and _is_one_accounts(error):
+                kind = PartThrottled
             text = f"{_TEXTS[kind]} ({reply.status} {_name(enumeration)}.{_name(code)})."
+            if issubclass(kind, PartClosed):
+                return kind(text, until=now + _CLOSED_FOR)
             if issubclass(kind, RunAgainLater):
                 return kind(text, until=_until(error, code, now))
             return kind(text)
@@ -261,6 +273,12 @@ def classify(reply: Reply, now: datetime) -> CrmSyncError | None:
         # Google Ads says with a code what it does not find; a bare 404 means that there is no such version any more.
         return Misconfigured(f"{_TEXTS[Misconfigured]} (404).")
     return google_api.classify(reply)
+
+
+def _is_one_accounts(error: _AdsError) -> bool:
+    """Whether Google refuses for the sake of one advertising account, and not of the whole Cloud project."""
+    quota = error.details.quota_error_details if error.details else None
+    return quota is not None and quota.rate_scope == "ACCOUNT"
 
 
 def _until(error: _AdsError, code: str, now: datetime) -> datetime | None:

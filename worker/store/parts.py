@@ -46,7 +46,8 @@ class StreamRow:
 class PartRow:
     """A part: where it stands. `hold_id` is its open hold on deletions; `set_aside`: it has records in quarantine.
 
-    `reread`: records of it expired that the provider may still show, which only a full pass brings back.
+    `reread`: records of it expired that the provider may still show, which only a full pass brings back. `rests_for`:
+    so long the provider asked us to leave it alone.
     """
 
     part_key: bytes
@@ -63,6 +64,7 @@ class PartRow:
     hold_id: int | None
     set_aside: bool
     reread: bool = False
+    rests_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +230,14 @@ def end_pass(tx: Connection, place: StreamPlace, part: bytes, pass_id: int) -> N
     tx.execute(QUERIES["end_pass"], {**place.arguments(), "part": part, "pass": pass_id})
 
 
-def part_failed(tx: Connection, place: StreamPlace, part: bytes, reason: str) -> None:
-    """Note why the part cannot be read."""
-    tx.execute(QUERIES["part_failed"], {**place.arguments(), "part": part, "reason": reason})
+def part_failed(tx: Connection, place: StreamPlace, part: bytes, reason: str, rest: timedelta | None = None) -> None:
+    """Note why the part cannot be read, and for how long it is left alone."""
+    tx.execute(QUERIES["part_failed"], {**place.arguments(), "part": part, "reason": reason, "rest": rest})
+
+
+def part_rests(tx: Connection, place: StreamPlace, part: bytes, rest: timedelta) -> None:
+    """Leave the part alone for a while."""
+    tx.execute(QUERIES["part_rests"], {**place.arguments(), "part": part, "rest": rest})
 
 
 def hold_deletions(

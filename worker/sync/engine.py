@@ -4,14 +4,13 @@
         an unfinished sweep first ─▶ a full pass if one is due ─▶ pages, read one ahead ─▶ commit ─▶ sweep
     ─▶ parts that are gone ─▶ the stream is planned anew
 
-It retries nothing, sleeps never and knows no provider. A time slice ends between two pages. An error of one part of
-several is noted on that part and the others go on; what concerns the whole connection is raised. A part that fails for
-a moment is put last, and noted as failed when it has done so three times in one run.
+It retries nothing, sleeps never and knows no provider. A time slice ends between two pages. What a part's failure means
+for the others is decided in `setbacks.py`; what concerns the whole connection is raised.
 """
 
 from dataclasses import replace
 
-from worker.errors import CrmSyncError, CursorExpired, NotFound, ProviderRefused, SetAside, Transient
+from worker.errors import CursorExpired, Transient
 from worker.records import Part, SomeParts
 from worker.store import documents, feed, parts
 from worker.store.feed import Entry, Event
@@ -20,12 +19,8 @@ from worker.sync.ahead import Ahead
 from worker.sync.decisions import full_pass_is_due
 from worker.sync.pages import commit_page, prepare
 from worker.sync.run import Run, RunEnd, RunNotes
+from worker.sync.setbacks import OWN_TO_A_PART, Setbacks, require_awake
 from worker.sync.sweep import remove_gone_part, sweep
-
-OWN_TO_A_PART = (NotFound, ProviderRefused, SetAside)
-"""Errors that may be one part's own; all others concern the connection or us."""
-PATIENCE = 3
-"""After so many parts in a row that fail for a moment it is the provider that does; and so often each is tried."""
 
 
 def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
@@ -44,29 +39,22 @@ def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
     listed = [part for part in every if not part.gone]
     rows = _meet(run, listed)
     gone = _gone(run, every, rows, whole=not isinstance(found, SomeParts))
-    put_off: list[Transient] = []
-    in_a_row = 0
+    setbacks = Setbacks(run, alone=len(listed) == 1)
     for part in listed:
-        key = _key(run, part)
-        if key.hex() in notes.parts_done or key.hex() in notes.parts_failed:
+        row = rows[_key(run, part)]
+        if row.part_key.hex() in notes.parts_done or row.part_key.hex() in notes.parts_failed:
             continue
         try:
-            end = _run_part(run, part, rows[key], notes, alone=len(listed) == 1)
-        except Transient as error:
-            in_a_row += 1
-            if len(listed) == 1 or in_a_row == PATIENCE:
-                raise
-            put_off += _put_off(run, rows[key], notes, error)
+            require_awake(row, run.now())
+            end = _read_part(run, part, row, notes)
+        except OWN_TO_A_PART as error:
+            setbacks.meet(row, error, notes)
             continue
-        in_a_row = 0
+        setbacks.none()
         notes = end.notes
         if not end.finished:
             return end
-    if put_off:
-        # The job is tried again, and finds the parts that are done in its notes.
-        with run.database.transaction(run.place.workspace) as tx:
-            run.lease.fence(tx, notes.as_progress())
-        raise put_off[0]
+    setbacks.raise_what_waits(notes)
     for row in gone:
         end = remove_gone_part(run, row, notes)
         notes = end.notes
@@ -101,37 +89,6 @@ def _meet(run: Run, listed: list[Part]) -> dict[bytes, PartRow]:
             run.lease.fence(tx)
             rows = parts.list_parts(tx, run.place)
     return rows
-
-
-def _run_part(run: Run, part: Part, row: PartRow, notes: RunNotes, *, alone: bool) -> RunEnd:
-    try:
-        return _read_part(run, part, row, notes)
-    except OWN_TO_A_PART as error:
-        _note_failure(run, row, error)
-        if alone:
-            raise
-        notes.parts_failed[row.part_key.hex()] = error.reason
-        return RunEnd(finished=True, not_before=None, notes=notes)
-
-
-def _put_off(run: Run, row: PartRow, notes: RunNotes, error: Transient) -> list[Transient]:
-    """Leave a part for later; or, when it was left too often, to the next run. Returns what is to be raised then."""
-    key = row.part_key.hex()
-    notes.parts_put_off[key] = notes.parts_put_off.get(key, 0) + 1
-    if notes.parts_put_off[key] < PATIENCE:
-        return [error]
-    _note_failure(run, row, error)
-    notes.parts_failed[key] = error.reason
-    return []
-
-
-def _note_failure(run: Run, row: PartRow, error: CrmSyncError) -> None:
-    with run.database.transaction(run.place.workspace) as tx:
-        parts.part_failed(tx, run.place, row.part_key, error.reason)
-        if row.error_reason != error.reason:
-            entry = Entry(Event.PART_FAILED, None, {"part": row.part_key.hex(), "reason": error.reason})
-            feed.append(tx, run.place.workspace, [entry], connection_id=run.place.connection, stream=run.place.stream)
-        run.lease.fence(tx)
 
 
 def _read_part(run: Run, part: Part, row: PartRow, notes: RunNotes) -> RunEnd:

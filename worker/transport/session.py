@@ -24,6 +24,7 @@ from worker.errors import (
     CrmSyncError,
     Misconfigured,
     NotFound,
+    PartThrottled,
     ProviderRefused,
     RunAgainLater,
     Throttled,
@@ -260,6 +261,8 @@ class ProviderSession:
         if isinstance(error, Throttled):
             now, named = self._now(), error.until
             error.until = named or now + FIRST_UNNAMED_WAIT
+            if isinstance(error, PartThrottled):
+                return error  # The books know no parts: what else this person may ask for goes on.
             # Without Redis there is nothing to correct, and the provider's word is worth more than that news.
             with suppress(Unavailable):
                 if named is None:

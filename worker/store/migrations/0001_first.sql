@@ -227,10 +227,12 @@ CREATE TABLE crm_sync.part (
     reread         boolean NOT NULL DEFAULT false,  -- records of it expired that the provider may still show
     sweeping       boolean NOT NULL DEFAULT false,  -- the pass is read; what it did not show is being deleted
     normaliser     smallint,                        -- of the pass that the cursor belongs to
+    normalised_by  bigint NOT NULL DEFAULT 0,       -- the first pass with that normaliser; older ones wrote another form
     full_pass_at   timestamptz,
     synced_at      timestamptz,
     error_reason   text,
     error_at       timestamptz,
+    rests_until    timestamptz,                     -- the provider asked us to leave it alone until then
     seen           bigint NOT NULL DEFAULT 0,
     saved          bigint NOT NULL DEFAULT 0,
     unchanged      bigint NOT NULL DEFAULT 0,

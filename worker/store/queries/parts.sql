@@ -15,7 +15,8 @@ FROM crm_sync.stream
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s;
 
 -- name: want_full_pass
-UPDATE crm_sync.part SET sealed_cursor = NULL, in_full_pass = false, sweeping = false
+-- Somebody asked for all of it: parts that were to be left alone are asked for, too.
+UPDATE crm_sync.part SET sealed_cursor = NULL, in_full_pass = false, sweeping = false, rests_until = NULL
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s;
 
 -- name: stream_synced
@@ -32,6 +33,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 -- name: list_parts
 SELECT p.part_key, p.sealed_key, p.sealed_cursor, p.page_number, p.pass_id, p.in_full_pass, p.sweeping, p.normaliser,
        p.full_pass_at, p.synced_at, p.error_reason, p.reread, h.hold_id,
+       CASE WHEN p.rests_until > now() THEN p.rests_until - now() END AS rests_for,
        EXISTS (SELECT 1 FROM crm_sync.quarantine q
                WHERE q.workspace_id = p.workspace_id AND q.connection_id = p.connection_id AND q.stream = p.stream
                  AND q.part_key = p.part_key) AS set_aside
@@ -58,7 +60,7 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 -- name: begin_pass
 UPDATE crm_sync.part
 SET sealed_cursor = NULL, pass_id = pass_id + 1, in_full_pass = true, sweeping = false, normaliser = %(normaliser)s,
-    reread = false
+    normalised_by = CASE WHEN normaliser = %(normaliser)s THEN normalised_by ELSE pass_id + 1 END, reread = false
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s
   AND page_number = %(page_number)s
 RETURNING pass_id;
@@ -67,7 +69,7 @@ RETURNING pass_id;
 -- Moves the cursor; the page names the number it follows, so that a cursor never goes back.
 UPDATE crm_sync.part
 SET sealed_cursor = %(cursor)s, page_number = page_number + 1, sweeping = %(sweeping)s,
-    error_reason = NULL, error_at = NULL,
+    error_reason = NULL, error_at = NULL, rests_until = NULL,
     seen = seen + %(seen)s, saved = saved + %(saved)s, unchanged = unchanged + %(unchanged)s,
     deleted = deleted + %(deleted)s, repeated = repeated + %(repeated)s, skipped = skipped + %(skipped)s,
     refused = refused + %(refused)s, synced_at = CASE WHEN %(last)s THEN now() ELSE synced_at END
@@ -95,7 +97,11 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
   AND pass_id = %(pass)s;
 
 -- name: part_failed
-UPDATE crm_sync.part SET error_reason = %(reason)s, error_at = now()
+UPDATE crm_sync.part SET error_reason = %(reason)s, error_at = now(), rests_until = now() + %(rest)s::interval
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
+
+-- name: part_rests
+UPDATE crm_sync.part SET rests_until = now() + %(rest)s::interval
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
 
 -- name: open_hold
