@@ -11,7 +11,8 @@ from tests.sync.scripted import RowLease, World, world_of
 from worker.errors import ConnectionStopped, CursorExpired, LeaseLost, ProviderRefused, Transient
 from worker.jobs import decide_deletions
 from worker.jobs.outcomes import Done
-from worker.records import Page, Part
+from worker.jobs.sync_stream import StreamSession
+from worker.records import FULL_PASS, Page, Part
 
 
 def test_p1_a_first_pass_brings_everything(bench):
@@ -108,6 +109,32 @@ def test_a_new_normaliser_writes_every_record_anew(bench):
     one.stream = one.world.stream(normaliser=2)
     notes = one.sync()
     assert (notes.unchanged, notes.saved) == (0, 7)
+    assert one.names() == one.truth()
+
+
+def test_a_new_normaliser_has_records_read_anew_that_are_read_once_otherwise(bench):
+    one = bench(world_of(7))
+    read = []
+
+    def reads_what_is_not_held(session, part: Part, _cursor):
+        keys = sorted(one.world.parts[""])
+        held = session.known(part, keys)
+        read.extend(key for key in keys if key not in held)
+        records = tuple(one.world.record("", key) for key in keys if key not in held)
+        yield Page(records=records, present=tuple(sorted(held)), cursor=b"x", covers=FULL_PASS)
+
+    def sync():
+        services = SimpleNamespace(database=one.database, clock=lambda: datetime.now(UTC))
+        context = SimpleNamespace(services=services)
+        session = StreamSession(http=None, options={}, context=context, place=one.place, seals=one.seals)
+        read.clear()
+        return one.sync(session=session)
+
+    for normaliser in (1, 2, 4):
+        one.stream = one.world.stream(pages=reads_what_is_not_held, normaliser=normaliser, full_pass_every=timedelta(0))
+        assert (sync().saved, len(read)) == (7, 7)
+        again = sync()
+        assert (again.unchanged, again.saved, len(read)) == (7, 0, 0)
     assert one.names() == one.truth()
 
 

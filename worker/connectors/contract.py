@@ -30,7 +30,10 @@ class Session(Protocol):
         """The present moment, aware, in UTC."""
 
     def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:
-        """Those of `keys` that we hold in `part` already: for records that never change (a mail's text)."""
+        """Those of `keys` that we hold in `part` already: for records that never change (a mail's text).
+
+        What was written by an older `Stream.normaliser` is not among them, so it is read once more.
+        """
 
 
 PartsFinder = Callable[[Session], Iterable[Part]]

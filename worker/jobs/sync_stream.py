@@ -44,7 +44,7 @@ class StreamSession:
         return self.context.services.clock()
 
     def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:
-        """Those of `keys` that we hold in `part`."""
+        """Those of `keys` that we hold in `part`, in the present normal form."""
         by_key = {self.seals.document_key(self.place.stream, key): key for key in keys}
         with self.context.services.database.transaction(self.place.workspace) as tx:
             part_key = self.seals.part_key(self.place.stream, part.key)

@@ -83,7 +83,7 @@ def held(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> dict[byte
 
 
 def known(tx: Connection, place: StreamPlace, part: bytes, keys: Sequence[bytes]) -> set[bytes]:
-    """Those of `keys` that we hold in the part."""
+    """Those of `keys` that we hold in the part, in the form that its present normaliser gives."""
     rows = tx.execute(QUERIES["known"], {**place.arguments(), "part": part, "keys": list(keys)}).fetchall()
     return {row["document_key"] for row in rows}
 

@@ -12,16 +12,21 @@ CROSS JOIN LATERAL (
 ) AS held;
 
 -- name: known
--- Which of these keys do we hold in this part? What moved here and was not shown here yet is to be read anew.
+-- Which of these keys do we hold in this part, in the normal form of its present normaliser? What moved here and was
+-- not shown here yet is to be read anew, as is what an older normaliser wrote.
 SELECT held.document_key
-FROM unnest(%(keys)b::bytea[]) AS page (document_key)
+FROM crm_sync.part p
+CROSS JOIN unnest(%(keys)b::bytea[]) AS page (document_key)
 CROSS JOIN LATERAL (
     SELECT d.document_key
     FROM crm_sync.document d
-    WHERE d.workspace_id = %(workspace)s AND d.connection_id = %(connection)s AND d.stream = %(stream)s
-      AND d.document_key = page.document_key AND d.part_key = %(part)s AND d.pass_id <> 0
+    WHERE d.workspace_id = p.workspace_id AND d.connection_id = p.connection_id AND d.stream = p.stream
+      AND d.document_key = page.document_key AND d.part_key = p.part_key AND d.pass_id <> 0
+      AND (p.normalised_by <= 1 OR d.pass_id >= p.normalised_by)
     LIMIT 1
-) AS held;
+) AS held
+WHERE p.workspace_id = %(workspace)s AND p.connection_id = %(connection)s AND p.stream = %(stream)s
+  AND p.part_key = %(part)s;
 
 -- name: save
 -- Writes new and changed documents, sorted by key so that two writers cannot lock each other out.
