@@ -138,7 +138,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "answer": "a", "life": timedelta(hours=1), "process_id": UUID(int=1), "most_deliveries": 5,
         "deadlines_s": Jsonb({}), "announced": ["sync"], "channel": "crm_sync_job", "may_repeat": False, "named": False,
         "run_at": None, "wait": None, "progress": None, "outcome": None, "sealed_outcome": None, "message": None,
-        "state": "active", "reason": "r", "actor": "a", "action": "b", "at": datetime.now(UTC),
+        "state": "active", "reason": "r", "rest": timedelta(days=1), "actor": "a", "action": "b", "at": datetime.now(UTC),
         "previous": b"p", "hash": b"h", "salt": b"s", "genesis": b"g", "reader": "r", "region": "US", "kind": "ping",
         "idempotency_key": None, "states": ["running", "queued", "done", "active"], "all": True,
         "with_documents": True, "purposes": ["contacts"], "scopes": ["s"], "policy_version": "v", "agreed_by": "u",
