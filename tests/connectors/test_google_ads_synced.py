@@ -272,7 +272,7 @@ def test_a_zone_that_moves_reads_the_account_anew(agency: Advertiser) -> None:
     agency.assert_true("shop", since=agency.today("shop") - timedelta(days=20))
 
 
-def test_a_second_run_reads_the_newest_days_only_and_a_third_at_once_nothing(agency: Advertiser) -> None:
+def test_a_second_run_reads_the_newest_days_only_and_so_does_a_third_at_once(agency: Advertiser) -> None:
     agency.sync()
     spent = dict(agency.session.ports.units)
     agency.simulator.advance(2_400)
@@ -282,7 +282,21 @@ def test_a_second_run_reads_the_newest_days_only_and_a_third_at_once_nothing(age
     assert again <= 5 + 1 + len(OF_AGENCY) + 1
     before = agency.session.ports.units["google_ads.operations"]
     agency.sync()
-    assert agency.session.ports.units["google_ads.operations"] - before <= 5 + 1 + 1
+    assert agency.session.ports.units["google_ads.operations"] - before <= 5 + 1 + len(OF_AGENCY) + 1
+    assert agency.session.ports.units["google_ads.operations"] > before
+
+
+def test_who_asks_again_at_once_sees_what_google_has_counted_since(agency: Advertiser) -> None:
+    agency.sync()
+    agency.ads.switch(page_size=9)
+    campaign = agency.ads.truth("tokyo", kind="campaigns")[0]["id"]
+    for cost in (3_000_000, 4_000_001):
+        day = agency.today("tokyo").isoformat()
+        figures = {"impressions": 9, "clicks": 2, "cost_micros": cost}
+        agency.ads.edit(do="restate_days", customer="tokyo", campaign=campaign, days={day: figures})
+        agency.ads.scripted("EXPIRED_PAGE_TOKEN", customer="tokyo")
+        agency.sync(pages=1)
+        agency.assert_true("tokyo", since=agency.today("tokyo") - timedelta(days=20))
 
 
 def test_pages_after_the_first_cost_no_operation(agency: Advertiser) -> None:

@@ -97,7 +97,8 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
     place = _read_cursor(cursor, part)
     limits = Limits(int(session.options["history_days"]), int(session.options["restatement_days"]))
     step = _next(session, part, place, limits)
-    if step is None:
+    anew = step is None
+    if step is None and (step := _next(session, part, place, limits, anew=True)) is None:
         yield Page(cursor=msgspec.json.encode(place))
         return
     tries = 0
@@ -125,7 +126,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
             tries += 1
             if tries > _TRIES:
                 raise Transient("Google Ads forgets the next page again and again.") from None
-            step = _next(session, part, place, limits)
+            step = _next(session, part, place, limits, anew=anew)
 
 
 def measure_of(row: _Row, part: Part) -> CampaignDay:
@@ -154,11 +155,11 @@ def measure_of(row: _Row, part: Part) -> CampaignDay:
     )
 
 
-def _next(session: Session, part: Part, place: Place, limits: Limits) -> Step | None:
+def _next(session: Session, part: Part, place: Place, limits: Limits, *, anew: bool = False) -> Step | None:
     if not part.carries["open"]:
         return None  # It answers no more; what we hold of it is kept as it is.
     now = session.now()
-    return next_step(place, now, now.astimezone(_zone(part)).date(), limits)
+    return next_step(place, now, now.astimezone(_zone(part)).date(), limits, anew=anew)
 
 
 def _asked(session: Session, part: Part, step: Step) -> Iterator[tuple[Slice, _Days]]:

@@ -22,7 +22,7 @@ import msgspec
 NEWEST_DAYS: Final = 3
 """Clicks and costs of these are still being counted."""
 NEWEST_EVERY: Final = timedelta(minutes=30)
-"""A run that goes on after a pause does not read the newest days again before that."""
+"""A run that goes on with older days after a pause does not read the newest ones again before that."""
 WINDOW_DAYS: Final = 92
 """Days of one query. It is one operation of the day however many days it has; but what is heavy is refused as such."""
 REACH_DAYS: Final = 1_110
@@ -76,13 +76,16 @@ class Step:
     deep: bool
 
 
-def next_step(place: Place, now: datetime, today: Date, limits: Limits) -> Step | None:
-    """What to read next, or None if there is nothing to read for now. Pure."""
+def next_step(place: Place, now: datetime, today: Date, limits: Limits, *, anew: bool = False) -> Step | None:
+    """What to read next, or None if there is nothing to read for now. Pure.
+
+    `anew`: somebody asked, and all is read; so the newest days are due, however lately they were read.
+    """
     reach = today - REACH_DAYS * _DAY
     # At least a day more than the newest ones, for it is the end of a first pass that corrections count from. And from
     # its first day, however long it takes: what was read on the way may have been corrected since.
     oldest = max(reach, (place.began or today) - max(limits.history_days, NEWEST_DAYS) * _DAY)
-    if _newest_is_due(place, now, today):
+    if anew or _newest_is_due(place, now, today):
         way = place.newest
         if way is None or way.day != today or not timedelta(0) <= now - way.begun_at < NEWEST_EVERY:
             back = min(place.newest_day or today, today) - (NEWEST_DAYS - 1) * _DAY
