@@ -60,6 +60,7 @@ class AdsRehearsal:
             settings={
                 "google_client_id": self.options.client_id,
                 "google_client_secret": self.options.client_secret,
+                "google_ads_history_days": "120",  # A small world's campaigns began days ago, not years.
             },
             consent=Owner(self.google).consent,
             revoke=lambda account: self.google["oauth"]("POST", {}, {"revoke_account": account}),
