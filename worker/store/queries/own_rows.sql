@@ -33,8 +33,8 @@ WITH old AS (
     ORDER BY job_id LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), gone AS (
-    DELETE FROM crm_sync.job j USING old
-    WHERE j.workspace_id = %(workspace)s AND j.job_id = old.job_id
+    DELETE FROM crm_sync.job j
+    WHERE j.workspace_id = %(workspace)s AND j.job_id = ANY (ARRAY(SELECT job_id FROM old))
     RETURNING j.connection_id, j.kind, j.requests, j.last_request_at
 ), carried AS (
     INSERT INTO crm_sync.past_requests AS p (workspace_id, connection_id, requests, last_request_at)
