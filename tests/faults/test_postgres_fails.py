@@ -293,3 +293,37 @@ def test_p5_an_outcome_that_is_written_twice_holds_once(bench: Make, worker_db: 
     assert ledger.finish(worker_db, claimed, Done(), datetime.now(UTC)) == "done"
     with pytest.raises(Exception, match="no longer ours"):
         ledger.finish(worker_db, claimed, Done(), datetime.now(UTC))
+
+
+def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from_nobody(
+    bench: Make,  # noqa: F811
+    worker_db: Database,
+    database_urls: dict[Role, str],
+) -> None:
+    one = bench(world_of(1))
+    with worker_db.transaction(one.workspace) as tx:
+        tx.execute("UPDATE crm_sync.job SET state = 'admitted', lease_epoch = 7 WHERE job_id = %s", [one.job_id])
+    frozen, thawed = threading.Event(), threading.Event()
+
+    def at_statement(_number: int, text: str) -> None:
+        if text == "COMMIT":
+            frozen.set()
+            thawed.wait(60)
+
+    def claim_and_freeze() -> None:
+        with pytest.raises(Unavailable):
+            ledger.claim(slow, one.workspace, one.job_id, uuid4(), Deadlines.of({}))
+
+    with (
+        PostgresProxy(database_urls[Role.WORKER], at_statement) as proxy,
+        Database(proxy.url, max_size=1, name="frozen") as slow,
+    ):
+        thread = threading.Thread(target=claim_and_freeze)
+        thread.start()
+        assert frozen.wait(20)
+        time.sleep(2)  # Who waits for a lock has no more patience than who holds it.
+        claimed = ledger.claim(worker_db, one.workspace, one.job_id, uuid4(), Deadlines.of({}))
+        thawed.set()
+        thread.join(20)
+    assert claimed is not None
+    assert claimed.lease_epoch == 8, "what the frozen one began never was"

@@ -51,6 +51,18 @@ def crm(deployment: Deployment) -> Client:
     return client
 
 
+@pytest.fixture
+def long(deployment: Deployment, crm: Client) -> Iterator[int]:
+    """A job that runs for half a minute, and after the test no more."""
+    job_id = crm.enqueue("ping", {"sleep_s": 30})
+    yield job_id
+    with (
+        Database(deployment.settings.database_url_of(Role.WORKER)) as database,
+        database.transaction(crm.workspace) as tx,
+    ):
+        tx.execute("UPDATE crm_sync.job SET state = 'cancelled' WHERE job_id = %s", [job_id])
+
+
 def pings(crm: Client, count: int, sleep_s: float = SLEEPY) -> list[int]:
     return [crm.enqueue("ping", {"sleep_s": sleep_s}) for _ in range(count)]
 
@@ -134,13 +146,12 @@ def test_p5_a_worker_that_was_frozen_past_its_lease_writes_nothing_more(
     deployment.until(lambda: bool(crm.jobs(states=["running"])))
     os.kill(workers[0].pid, signal.SIGSTOP)
     time.sleep(deployment.settings.lease_s * 1.2)
-    another = deployment.start_worker()
+    workers.append(deployment.start_worker())
     all_done(deployment, crm, jobs, 30)
     before = {job: crm.job(job) for job in jobs}
     os.kill(workers[0].pid, signal.SIGCONT)
     time.sleep(2)
     assert {job: crm.job(job) for job in jobs} == before
-    deployment.kill(another)
 
 
 def test_p13_a_job_that_kills_its_process_is_parked_and_its_neighbours_run(
@@ -184,7 +195,8 @@ def test_p13_poison_in_redis_is_dropped_and_what_lies_behind_it_runs(deployment:
 
 @pytest.mark.usefixtures("workers")
 def test_p11_a_tenant_with_a_long_queue_does_not_hold_up_another(deployment: Deployment, crm: Client) -> None:
-    many = pings(crm, 600, 0.05)
+    with psycopg.connect(deployment.settings.database_url_of(Role.CRM)) as connection:
+        many = [crm.enqueue("ping", {"sleep_s": 0.05}, connection=connection) for _ in range(600)]
     other = deployment.client.at(f"small-{time.monotonic_ns()}")
     other.register_workspace()
     time.sleep(0.5)
@@ -222,10 +234,9 @@ def test_a_ring_for_a_finished_job_does_nothing(
 
 
 def test_sigterm_hands_back_what_runs_without_spending_an_attempt(
-    deployment: Deployment, crm: Client, workers: list["subprocess.Popen[bytes]"]
+    deployment: Deployment, crm: Client, workers: list["subprocess.Popen[bytes]"], long: int
 ) -> None:
     deployment.kill(workers[1])
-    long = crm.enqueue("ping", {"sleep_s": 30})
     deployment.until(lambda: crm.job(long).state == "running")
     started_s = time.monotonic()
     workers[0].terminate()
@@ -236,10 +247,9 @@ def test_sigterm_hands_back_what_runs_without_spending_an_attempt(
 
 
 def test_a_second_sigterm_ends_a_worker_at_once(
-    deployment: Deployment, crm: Client, workers: list["subprocess.Popen[bytes]"]
+    deployment: Deployment, crm: Client, workers: list["subprocess.Popen[bytes]"], long: int
 ) -> None:
     deployment.kill(workers[1])
-    long = crm.enqueue("ping", {"sleep_s": 30})
     deployment.until(lambda: crm.job(long).state == "running")
     workers[0].terminate()
     time.sleep(0.3)

@@ -37,6 +37,12 @@ _SESSION_OPTIONS = (
     f"-c statement_timeout={_STATEMENT_TIMEOUT_S}s -c lock_timeout=15s -c idle_in_transaction_session_timeout=60s "
     "-c timezone=UTC"
 )
+_LONGEST_TRANSACTION_S = 60
+_LONGEST_ANSWER_S = 10
+_KNOWS_LONGEST = 170_000
+"""The server version (17) that can end a transaction of a process which was frozen in the middle of its exchange, with
+locks in its hands; idle in a transaction it is only between two exchanges."""
+
 _CALLER_MISTAKES = "CS"
 """First letters of the SQLSTATEs that `crm_sync.enqueue` raises for a caller's mistake."""
 
@@ -98,7 +104,10 @@ class Database:
             Misconfigured: the schema or a privilege is missing.
             BadRequest: `crm_sync.enqueue` refused its arguments.
         """
-        with translated_errors(), self._lent(lambda connection: _begin(connection, workspace)) as connection:
+        with (
+            translated_errors(),
+            self._lent(lambda connection: _begin(connection, workspace, _LONGEST_TRANSACTION_S)) as connection,
+        ):
             yield connection
             connection.commit()
 
@@ -116,7 +125,7 @@ class Database:
         """
         with translated_errors(), self._lent() as connection:
             with connection.pipeline():
-                _begin(connection, workspace)
+                _begin(connection, workspace, _LONGEST_ANSWER_S)
                 if not durable:
                     connection.execute("SET LOCAL synchronous_commit TO off")
                 answer = connection.execute(statement, arguments)
@@ -174,9 +183,11 @@ def _forget_settings(connection: Connection) -> None:
     connection.execute("RESET ALL")
 
 
-def _begin(connection: Connection, workspace: str | None) -> None:
+def _begin(connection: Connection, workspace: str | None, longest_s: int) -> None:
     connection.execute("BEGIN")
     _forget_settings(connection)
+    if connection.info.server_version >= _KNOWS_LONGEST:
+        connection.execute("SELECT set_config('transaction_timeout', %s, true)", [f"{longest_s}s"])
     if workspace is not None:
         connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
 

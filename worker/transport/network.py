@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -102,16 +103,23 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    """One for the whole process, and for its forked children: to read all authorities' certificates takes a while."""
+    return tls_context()
+
+
 def open_network(limits: Limits, resolver: Resolver, tls: ssl.SSLContext | None = None) -> httpx.BaseTransport:
     """Httpx's own transport over sockets that keep the deadline and connect only where `resolver` allows.
 
     HTTP/1.1 only: with HTTP/2 one thread reads for others on a shared socket, and their deadlines would mix.
     """
-    transport = httpx.HTTPTransport(verify=tls or tls_context(), trust_env=False)
+    tls = tls or _usual_tls()
+    transport = httpx.HTTPTransport(verify=tls, trust_env=False)
     transport.close()
     # httpx hands on no network backend, though httpcore, which it drives, takes one.
     transport._pool = httpcore.ConnectionPool(  # noqa: SLF001
-        ssl_context=tls or tls_context(),
+        ssl_context=tls,
         max_connections=limits.connections,
         max_keepalive_connections=limits.idle_connections,
         keepalive_expiry=limits.idle_s,
