@@ -24,8 +24,9 @@ from worker.errors import ConsentGone, CrmSyncError, ReplyLost, SealBroken
 from worker.settings import Role
 from worker.store.database import Database
 from worker.transport.client import Transport
-from worker.transport.oauth import OAuthEndpoint, TokenReply
+from worker.transport.oauth import OAuthEndpoint
 from worker.transport.ports import OAuthClient, OAuthFacts, Rotation, Secret
+from worker.transport.token_replies import TokenReply
 from worker.vault.grants import Grants
 from worker.vault.keyring import Keyring
 from worker.vault.keys import KeyStore
