@@ -79,13 +79,14 @@ class Reader:
         return bool(changes)
 
 
+def truth_key(one: OneConnection, key: str) -> str:
+    """The provider's key as ours."""
+    return one.seals.document_key("contacts", key).hex()
+
+
 def truth(*connections: OneConnection) -> dict[str, str]:
     """What the providers hold, in our keys."""
-    return {
-        one.seals.document_key("contacts", key).hex(): name
-        for one in connections
-        for key, name in one.world.parts[""].items()
-    }
+    return {truth_key(one, key): name for one in connections for key, name in one.world.parts[""].items()}
 
 
 def swept(one: OneConnection, days: int = 0) -> None:
@@ -146,6 +147,21 @@ def test_p9_a_place_that_the_feed_never_reached_is_told(bench: Make, crm: Client
     bench(world_of(1)).sync()
     with pytest.raises(PositionSwept, match="backup"):
         crm.feed(crm.feed_head() + 1)
+
+
+def test_p12_what_changes_between_two_pages_comes_in_the_feed_after_them(bench: Make, crm: Client) -> None:
+    one = bench(world_of(7))
+    one.sync()
+    page = first = crm.records(limit=3)
+    one.world.put(next(key for key in one.world.parts[""] if truth_key(one, key) == first.items[0].key), "renamed")
+    one.begin_again()
+    one.sync()
+    while page.next is not None:
+        page = crm.records(page.next, limit=3)
+        assert page.position == first.position
+    (change,) = crm.feed(page.position)
+    assert change.record is not None
+    assert (change.key, change.record.body.display_name) == (first.items[0].key, "renamed")  # type: ignore[union-attr]
 
 
 def write(one: OneConnection, seed: int) -> None:
