@@ -179,8 +179,12 @@ class When(Body, frozen=True):
 
 
 class Event(Body, frozen=True):
-    """A calendar entry: a single one, a series' master (`recurrence`), or an exception (`series_id`)."""
+    """A calendar entry: a single one, a series' master (`recurrence`), or an exception (`series_id`).
 
+    `provider_id` as for a message.
+    """
+
+    provider_id: str = ""
     calendar_id: str = ""
     ical_uid: str = ""
     series_id: str = ""

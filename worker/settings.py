@@ -129,6 +129,12 @@ class Settings(BaseSettings):
     outlook_window_days: Annotated[
         int, Field(ge=0, description="how far back the first pass of a mail folder reaches; 0 means everything")
     ] = 365
+    outlook_calendar_days_back: Annotated[
+        int, Field(ge=0, le=900, description="how far back calendars are read; what is older stays as it was last seen")
+    ] = 365
+    outlook_calendar_days_ahead: Annotated[
+        int, Field(gt=7, le=900, description="how far ahead calendars are read; the window moves along once in 7 days")
+    ] = 365
 
     policy_dir: Annotated[
         Path | None,

@@ -14,6 +14,8 @@ from worker.store.jobs_view import Job
 
 AWAY = {"Deleted Items", "Junk Email", "Drafts", "Outbox", "Scheduled", "Conversation History", "Sync Issues"}
 
+YEAR_S = 365 * 86_400
+
 
 @pytest.fixture(scope="module")
 def deployment(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
@@ -49,7 +51,7 @@ def account(deployment: Deployment) -> str:
 def connect(deployment: Deployment, person: str, connection_id: UUID | None = None) -> Job:
     crm = deployment.client
     asked = crm.connect_start(
-        "outlook", ["contacts", "mail"], policy_version="1", agreed_by="user:1", connection_id=connection_id
+        "outlook", ["contacts", "mail", "calendar"], policy_version="1", agreed_by="user:1", connection_id=connection_id
     )
     started = crm.wait(asked, timedelta(seconds=60), open_outcome=True)
     assert started.private is not None, (started.reason, started.message, deployment.log())
@@ -77,12 +79,16 @@ def test_an_account_is_connected_synced_refreshed_and_ended(deployment):
     person = account(deployment)
     connection = connected(deployment, person)
     deployment.sync(connection)
+    now_s = deployment.simulator.control("clock")["now"]
     mails = [
         item for item in deployment.simulator.truth(person, "messages") if item["folder"].split("/")[0] not in AWAY
     ]
     assert len(deployment.held(connection, "messages")) == len(mails)
     assert len(deployment.held(connection, "contacts")) == len(deployment.simulator.truth(person, "contacts"))
     assert len(deployment.held(connection, "profile")) == 1
+    events = deployment.simulator.truth(person, "events")
+    near = [item for item in events if abs(item["starts_at"] - now_s) < YEAR_S or item["type"] == "seriesMaster"]
+    assert len(deployment.held(connection, "events")) == len(near)
     deployment.simulator.fault({"lost_reply": True}, path="/token$", account=person)
     for _ in range(2):
         expire(deployment, connection)

@@ -132,6 +132,18 @@ def test_a_forgotten_place_heals_that_folder_alone_and_reads_only_what_is_new(ma
     assert "messages/m0006" not in read
 
 
+def test_a_removal_in_a_full_pass_is_looked_at_and_does_not_show_the_mail(mailbox, held):
+    mailbox.delete("m0000")
+    gone = {"@odata.type": "#microsoft.graph.message", "id": "m0000", "@removed": {"reason": "deleted"}}
+    round_ = {"value": [gone], "@odata.deltaLink": "https://graph.microsoft.com/v1.0/me/x?$deltatoken=0.0.0"}
+    mailbox.outer = [(200, {}, round_)]
+    held.forget("id-inbox")
+    session = session_of(mailbox)
+    session.held = {"m0000"}
+    pages = list(outlook_mail.pages(session, INBOX, None))
+    assert [(page.present, page.tombstones) for page in pages] == [((), ()), ((), ("m0000",))]
+
+
 def test_a_folder_that_is_gone_is_told(mailbox, held):
     del mailbox.folders["id-inbox"]
     with pytest.raises(NotFound):

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from worker import embedded
 from worker.cli.demo_acts import Demo
-from worker.cli.demo_stage import DAYS, QUOTA_SCALE, NotHeldError, Step, providers
+from worker.cli.demo_stage import CALENDAR_DAYS, DAYS, QUOTA_SCALE, NotHeldError, Step, providers
 from worker.cli.environment import open_environment
 from worker.cli.folders import remove_folder
 from worker.cli.speech import Exit, Speech
@@ -79,6 +79,8 @@ def _perform(speech: Speech, folder: Path, log: Any, steps: list[Step], pids: li
             microsoft_client_secret=SecretStr(simulated.facts["microsoft"]["client_secret"]),
             gmail_window_days=0,
             outlook_window_days=0,
+            outlook_calendar_days_back=CALENDAR_DAYS,
+            outlook_calendar_days_ahead=CALENDAR_DAYS,
             google_ads_history_days=DAYS,
             lease_s=5,
             shutdown_s=2.0,

@@ -40,7 +40,10 @@ CHANGES: Final[tuple[dict[str, Any], ...]] = (
     {"do": "trash_message", "id": "#20"},
     {"do": "add_event", "fields": {"title": "One more meeting"}},
 )
-MOVE: Final = {"do": "move_message", "id": "#5", "to": "archive"}
+OUTLOOK_CHANGES: Final[tuple[dict[str, Any], ...]] = (
+    {"do": "move_message", "id": "#5", "to": "archive"},
+    {"do": "add_event", "fields": {"title": "One more meeting"}},
+)
 EXPECTED_NEWS: Final = {
     "gmail contacts record.saved": 2,
     "gmail contacts record.deleted": 1,
@@ -48,6 +51,7 @@ EXPECTED_NEWS: Final = {
     "gmail messages record.deleted": 1,
     "gmail events record.saved": 1,
     "outlook messages record.saved": 1,
+    "outlook events record.saved": 1,
 }
 """A mail that is moved is no deletion, though Microsoft reports one."""
 _SPEND_DAYS: Final = 60
@@ -214,7 +218,7 @@ class Demo:
             with self.client(tenant) as crm:
                 before = crm.feed_head()
                 self.providers.edit(ours["gmail"].account, *CHANGES)
-                self.providers.edit(ours["outlook"].account, MOVE)
+                self.providers.edit(ours["outlook"].account, *OUTLOOK_CHANGES)
                 for provider in ("gmail", "outlook"):
                     wait_for_all(self.speech, crm, crm.sync(ours[provider].connection_id), _PATIENCE_S)
                 news = [change for change in crm.feed(before) if change.key]

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,6 +20,8 @@ MESSAGES: Final = 300
 EVENTS: Final = 60
 DAYS: Final = 90
 """How far back campaign days are read."""
+CALENDAR_DAYS: Final = 900
+"""How far back and ahead Outlook's calendars are read: as far as may be set."""
 QUOTA_SCALE: Final = 10_000.0
 
 
@@ -95,9 +98,11 @@ class Providers:
         folders = self.truth(account, "mail_folders")
         left_out = [folder["path"] for folder in folders if folder["known_as"] in outlook_folders.LEFT_OUT]
         mails = self.truth(account, "messages")
+        now_s = self.control("clock")["now"]
         return {
             "contacts": len(self.truth(account, "contacts")),
             "messages": sum(not any(_within(mail["folder"], path) for path in left_out) for mail in mails),
+            "events": sum(_in_window(event, now_s) for event in self.truth(account, "events")),
         }
 
     def spent(self, accounts: Iterable[MeasuredAccount]) -> dict[str, int]:
@@ -112,6 +117,12 @@ class Providers:
 
 def _within(folder: str, path: str) -> bool:
     return folder == path or folder.startswith(f"{path}/")
+
+
+def _in_window(event: dict[str, Any], now_s: float) -> bool:
+    """Whether an event lies in the days that are read of Outlook's calendars; every series of theirs does."""
+    away_s = abs(float(event["starts_at"]) - now_s)
+    return bool(event["type"] == "seriesMaster") or away_s < timedelta(days=CALENDAR_DAYS).total_seconds()
 
 
 def require(holds: bool, otherwise: str) -> None:

@@ -49,8 +49,12 @@ class Found(msgspec.Struct):
     because: RunAgainLater | None = None
 
 
-def read_items(session: Session, paths: dict[str, str], *, at_once: int = MOST_IN_BATCH) -> Found:
+def read_items(
+    session: Session, paths: dict[str, str], *, at_once: int = MOST_IN_BATCH, prefer: Sequence[str] = ()
+) -> Found:
     """The items behind `paths`, which are relative and stand under the items' keys; `at_once` in a batch.
+
+    `prefer` is what goes into the header of that name of each.
 
     Raises:
         CrmSyncError: what concerns the whole connection, or each was refused.
@@ -62,20 +66,20 @@ def read_items(session: Session, paths: dict[str, str], *, at_once: int = MOST_I
             found.again += keys[start:]  # The mailbox is to be left alone.
             break
         chunk = {key: paths[key] for key in keys[start : start + at_once]}
-        _merge(found, _read(session, chunk))
+        _merge(found, _read(session, chunk, prefer))
     return found
 
 
-def _read(session: Session, paths: dict[str, str]) -> Found:
+def _read(session: Session, paths: dict[str, str], prefer: Sequence[str]) -> Found:
     try:
-        replies = read_many(session, list(paths.values()))
+        replies = read_many(session, list(paths.values()), prefer)
     except TooMuchData as error:
         keys = list(paths)
         if len(keys) == 1:
             return Found(refused=[Refused(keys[0], error.reason, "the item is over our cap")])
         half = len(keys) // 2
-        found = _read(session, {key: paths[key] for key in keys[:half]})
-        _merge(found, _read(session, {key: paths[key] for key in keys[half:]}))
+        found = _read(session, {key: paths[key] for key in keys[:half]}, prefer)
+        _merge(found, _read(session, {key: paths[key] for key in keys[half:]}, prefer))
         return found
     found = sort_replies(list(paths), replies, session)
     if isinstance(found.because, Throttled) and found.because.until is not None:
@@ -91,7 +95,7 @@ def _merge(found: Found, more: Found) -> None:
     found.because = more.because or found.because
 
 
-def read_many(session: Session, paths: Sequence[str]) -> list[Reply | None]:
+def read_many(session: Session, paths: Sequence[str], prefer: Sequence[str] = ()) -> list[Reply | None]:
     """The replies to a GET of each of at most twenty `paths`, in their order.
 
     Raises:
@@ -103,7 +107,7 @@ def read_many(session: Session, paths: Sequence[str]) -> list[Reply | None]:
         "POST",
         URL,
         headers=[*microsoft_api.headers(()), ("content-type", "application/json")],
-        body=write_batch(paths),
+        body=write_batch(paths, prefer),
         costs=microsoft_api.batch_costs(len(paths)),
         classify=microsoft_api.classify,
         repeatable=True,
@@ -113,10 +117,11 @@ def read_many(session: Session, paths: Sequence[str]) -> list[Reply | None]:
     return read_batch(reply, len(paths))
 
 
-def write_batch(paths: Sequence[str]) -> bytes:
-    """The body of a batch. The header for immutable ids goes with each entry, since none is handed down. Pure."""
+def write_batch(paths: Sequence[str], prefer: Sequence[str] = ()) -> bytes:
+    """The body of a batch. What is preferred goes with each entry, since nothing is handed down. Pure."""
+    wanted = ", ".join((microsoft_api.IMMUTABLE_IDS, *prefer))
     entries = [
-        {"id": str(number), "method": "GET", "url": path, "headers": {"Prefer": microsoft_api.IMMUTABLE_IDS}}
+        {"id": str(number), "method": "GET", "url": path, "headers": {"Prefer": wanted}}
         for number, path in enumerate(paths)
     ]
     return msgspec.json.encode({"requests": entries})

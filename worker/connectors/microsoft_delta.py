@@ -40,7 +40,7 @@ class Place(msgspec.Struct, omit_defaults=True):
 
     `link` is empty at the beginning of a full pass; `ended` says that it is the next round's, and only `pending`, the
     ids that are still to be looked at, is left of this one; `since` is the beginning of a window; `tries` how often in
-    a row Microsoft failed at all that was asked of it.
+    a row Microsoft failed at all that was asked of it; `days` marks of what belongs to a series, by the series' ids.
     """
 
     fingerprint: str
@@ -50,6 +50,7 @@ class Place(msgspec.Struct, omit_defaults=True):
     ended: bool = False
     since: datetime | None = None
     tries: int = 0
+    days: dict[str, bytes] = {}
     version: int = 1
 
 
@@ -64,10 +65,14 @@ class Sorted(msgspec.Struct):
 
 
 class Collection(Protocol):
-    """One kind of list: how it is asked for and read. `fingerprint` names its parameters, which links are bound to."""
+    """One kind of list: how it is asked for and read.
+
+    `fingerprint` names its parameters, which links are bound to; `prefer` goes into the header of that name.
+    """
 
     fingerprint: str
     page_size: int
+    prefer: tuple[str, ...]
 
     def begin(self, part: Part) -> tuple[str, Sequence[tuple[str, str]], datetime | None]:
         """The first address of a full pass, its parameters, and the beginning of the window, if there is one."""
@@ -78,7 +83,7 @@ class Collection(Protocol):
     def path(self, key: str) -> str:
         """Where an item is looked at, beneath the root."""
 
-    def records(self, bodies: dict[str, bytes]) -> dict[str, Record | BadRecord | None]:
+    def records(self, bodies: dict[str, bytes], place: Place) -> dict[str, Record | BadRecord | None]:
         """What was found under each key: in our form, unreadable, or in a place that is not ours (None).
 
         One that is missing was not told in full, and is asked for again.
@@ -136,7 +141,7 @@ def _ask(session: Session, part: Part, place: Place, of: Collection, links: micr
     url, params = place.link, ()  # type: tuple[str, Sequence[tuple[str, str]]]
     if not url:
         url, params, place.since = of.begin(part)
-    listed = _listed(session, url, params, of.page_size)
+    listed = _listed(session, url, params, of)
     sorted_ = of.sort(part, listed.value, place)
     link = links.next(listed.next_link or listed.delta_link)
     if not link:
@@ -153,11 +158,11 @@ def _ask(session: Session, part: Part, place: Place, of: Collection, links: micr
     )
 
 
-def _listed(session: Session, url: str, params: Sequence[tuple[str, str]], size: int) -> microsoft_api.Listed:
+def _listed(session: Session, url: str, params: Sequence[tuple[str, str]], of: Collection) -> microsoft_api.Listed:
     judge = microsoft_api.classify if params else microsoft_api.classify_link
     for divisor in _SMALLER:
         try:
-            prefer = [f"odata.maxpagesize={max(1, size // divisor)}"]
+            prefer = [f"odata.maxpagesize={max(1, of.page_size // divisor)}", *of.prefer]
             reply = microsoft_api.get(session, url, params=params, prefer=prefer, judge=judge)
             return read_json(reply, microsoft_api.Listed)
         except (Transient, SetAside) as error:
@@ -172,8 +177,8 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
     and then refused, which sets it aside and counts it.
     """
     asked, rest = place.pending[:READ_AT_ONCE], place.pending[READ_AT_ONCE:]
-    found = read_items(session, {key: of.path(key) for key in asked})
-    told = of.records(found.bodies)
+    found = read_items(session, {key: of.path(key) for key in asked}, prefer=of.prefer)
+    told = of.records(found.bodies, place)
     found.again += [key for key in found.bodies if key not in told]
     tries, not_before = 0, None
     if len(found.again) == len(asked):
@@ -207,5 +212,5 @@ def _turn(place: Place, **found: Any) -> tuple[Page, Place]:
     covers = FULL_PASS if place.full else None
     more = not place.ended or bool(place.pending)
     if not more:
-        place = Place(place.fingerprint, place.link, since=place.since)
+        place = Place(place.fingerprint, place.link, since=place.since, days=place.days)
     return Page(cursor=msgspec.json.encode(place), more=more, covers=covers, **found), place

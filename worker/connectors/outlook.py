@@ -4,6 +4,7 @@ stream     purpose    API             what is synced
 profile    (any)      Graph v1.0      the account itself: address and name
 contacts   contacts   Graph v1.0      the contact folders: `outlook_contacts.py`
 messages   mail       Graph v1.0      the mail folders, without some: `outlook_mail.py`, `outlook_folders.py`
+events     calendar   Graph v1.0      the calendars, in a window that moves along: `outlook_calendar.py`
 
 Each of those files says how its cursor lives and dies, how deletions are learned, what the limits and the gaps are.
 
@@ -21,22 +22,22 @@ from typing import Final
 
 import msgspec
 
-from worker.connectors import microsoft_api, outlook_contacts, outlook_mail
+from worker.connectors import microsoft_api, outlook_calendar, outlook_contacts, outlook_mail
 from worker.connectors.contract import Connector, Facts, Session, Stream
 from worker.records import FULL_PASS, Kind, Page, Part, Profile, Purpose, Record
 from worker.transport.json_reply import read_json
 
 FACTS: Final = Facts(
     name="outlook",
-    title="Microsoft (Outlook mail and contacts)",
+    title="Microsoft (Outlook mail, contacts, calendar)",
     family="microsoft",
     api_version="graph v1.0",
     hosts=microsoft_api.HOSTS,
     oauth=microsoft_api.MICROSOFT_OAUTH,
     budgets=microsoft_api.BUDGETS,
     budget_options=microsoft_api.BUDGET_OPTIONS,
-    options=(outlook_mail.WINDOW,),
-    purposes=(Purpose.CONTACTS, Purpose.MAIL),
+    options=(outlook_mail.WINDOW, outlook_calendar.BACK, outlook_calendar.AHEAD),
+    purposes=(Purpose.CONTACTS, Purpose.MAIL, Purpose.CALENDAR),
     scope_reasons={
         "openid": "to sign in",
         "profile": "to show the account's name",
@@ -44,6 +45,7 @@ FACTS: Final = Facts(
         "User.Read": "to know the account by an id that never changes, and to show its address",
         outlook_contacts.SCOPE: "to read the contact folders; nothing can be changed with it",
         outlook_mail.SCOPE: "to read mails with their texts; nothing can be sent, changed or deleted with it",
+        outlook_calendar.SCOPE: "to read the calendars; nothing can be changed with it",
     },
     setup=(
         (
@@ -62,7 +64,7 @@ FACTS: Final = Facts(
         ),
         (
             "Have the publisher verified. Since late 2025 most organisations let nobody but an administrator allow "
-            "apps to read mail: expect connections that are `blocked_by_admin` until one has agreed."
+            "apps to read mail or calendars: expect connections that are `blocked_by_admin` until one has agreed."
         ),
     ),
     docs=("https://learn.microsoft.com/graph/api/overview", "https://learn.microsoft.com/graph/delta-query-overview"),
@@ -119,6 +121,20 @@ CONNECTOR: Final = Connector(
             whereabouts=outlook_contacts.whereabouts,
             deletions="removals, each looked at before it is believed; full passes by absence, likewise",
             cursor="Microsoft's delta link of each folder; no fixed age is promised",
+        ),
+        Stream(
+            name="events",
+            purpose=Purpose.CALENDAR,
+            kind=Kind.EVENT,
+            scopes=(outlook_calendar.SCOPE,),
+            interval=timedelta(minutes=10),
+            parts=outlook_calendar.parts,
+            pages=outlook_calendar.pages,
+            whereabouts=outlook_calendar.whereabouts,
+            full_pass_every=outlook_calendar.FULL_PASS_EVERY,
+            deletions="removals, each looked at before it is believed; full passes by absence, likewise, but for what "
+            "lies before the window",
+            cursor="Microsoft's delta link of each calendar's view, bound to a window; no fixed age is promised",
         ),
         Stream(
             name="messages",

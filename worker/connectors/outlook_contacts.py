@@ -134,6 +134,7 @@ class _Folders:
 
     fingerprint = FINGERPRINT
     page_size = PAGE_SIZE
+    prefer: tuple[str, ...] = ()
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -154,8 +155,9 @@ class _Folders:
         """A contact by its id."""
         return f"{_path(key)}?$select={SELECT}"
 
-    def records(self, bodies: dict[str, bytes]) -> dict[str, Record | BadRecord | None]:
+    def records(self, bodies: dict[str, bytes], place: Place) -> dict[str, Record | BadRecord | None]:
         """Contacts in the folder where they are now; None for the bin."""
+        del place
         found: dict[str, Record | BadRecord | None] = {}
         for key, body in bodies.items():
             try:

@@ -22,7 +22,7 @@ Source: providers/microsoft-linkedin.md §3 (read 2026-11); https://learn.micros
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -46,7 +46,7 @@ FINGERPRINT: Final = f"1|{SELECT}"
 class _Item(msgspec.Struct, rename="camel"):
     id: str
     received_date_time: datetime | None = None
-    removed: msgspec.Raw | None = msgspec.field(default=None, name="@removed")
+    removed: dict[str, Any] | None = msgspec.field(default=None, name="@removed")
 
 
 class _Where(msgspec.Struct, rename="camel"):
@@ -79,6 +79,7 @@ class _Mails:
 
     fingerprint = FINGERPRINT
     page_size = PAGE_SIZE
+    prefer: tuple[str, ...] = ()
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -107,8 +108,9 @@ class _Mails:
         """A mail by its id."""
         return f"{_path(key)}?$select={outlook_message.SELECT}"
 
-    def records(self, bodies: dict[str, bytes]) -> dict[str, Record | BadRecord | None]:
+    def records(self, bodies: dict[str, bytes], place: Place) -> dict[str, Record | BadRecord | None]:
         """Mails in the folder where they are now; None for one that is left out."""
+        del place
         found: dict[str, Record | BadRecord | None] = {}
         told: dict[str, tuple[outlook_message.Told, str]] = {}
         for key, body in bodies.items():

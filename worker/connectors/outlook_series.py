@@ -1,0 +1,198 @@
+"""How a series of Outlook repeats, in the lines of RFC 5545 that other calendars use. Pure.
+
+    Graph's pattern and range ─▶ RRULE ─▶ the days that it gives ─┐
+    the days on which Graph shows the series ─────────────────────┴▶ EXDATE (not shown) · RDATE (shown beside the rule)
+
+Graph's rule is not all: a day that was taken out of a series is told nowhere, it is just no longer shown. And a rule
+can mean something else here and there (the 31st of a short month). So the rule is held against what is shown within
+the window, and corrected: there, the lines give the days that Graph gives.
+
+Source: providers/microsoft-linkedin.md §3.5 (read 2026-11);
+https://learn.microsoft.com/graph/api/resources/patternedrecurrence
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import date as Date  # noqa: N812 - as in worker.records
+from typing import Final
+
+import msgspec
+from dateutil.rrule import rrulestr
+
+from worker.connectors.windows_zones import zone_called
+from worker.errors import BadRecord
+from worker.records import Event
+
+_DAYS: Final = {
+    "sunday": "SU", "monday": "MO", "tuesday": "TU", "wednesday": "WE", "thursday": "TH", "friday": "FR",
+    "saturday": "SA",
+}  # fmt: skip
+_PLACES: Final = {"first": "1", "second": "2", "third": "3", "fourth": "4", "last": "-1"}
+MOST_YEARS: Final = 30
+"""A series that began longer ago is not held against what is shown: to count its days would take too long."""
+
+
+class Pattern(msgspec.Struct, rename="camel"):
+    """How it repeats."""
+
+    type: str
+    interval: int = 1
+    month: int = 0
+    day_of_month: int = 0
+    days_of_week: list[str] = []
+    first_day_of_week: str = "sunday"
+    index: str = "first"
+
+
+class Range(msgspec.Struct, rename="camel"):
+    """How long it repeats, by days in the zone of the series."""
+
+    type: str
+    end_date: Date | None = None
+    number_of_occurrences: int = 0
+    recurrence_time_zone: str | None = None
+
+
+class Recurrence(msgspec.Struct):
+    """Graph's `patternedRecurrence`."""
+
+    pattern: Pattern
+    range: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when until when a series was looked at, in UTC."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """When the first event of a series begins: on its own clock, without zone. Whole days have no zone."""
+
+    local: datetime
+    zone: tzinfo
+    all_day: bool
+
+    def on_its_clock(self, moment: datetime) -> datetime:
+        """A moment in UTC as the series' clock shows it."""
+        if self.all_day:
+            return datetime.combine(day_of(moment, self.zone), datetime.min.time())
+        return moment.astimezone(self.zone).replace(tzinfo=None)
+
+
+def day_of(moment: datetime, zone: tzinfo) -> Date:
+    """The day that a moment in UTC stands for: a whole day's midnight is given in no zone, or in the event's own."""
+    return moment.date() if not (moment.hour or moment.minute) else moment.astimezone(zone).date()
+
+
+def lines_of(series: Recurrence, begins: Beginning, shown: Iterable[datetime], span: Span) -> tuple[str, ...]:
+    """The lines of a series. `shown` are the moments in UTC at which its events begin, or began before they were moved.
+
+    Raises:
+        BadRecord: nobody can say how it repeats.
+    """
+    rule = rule_of(series.pattern)
+    try:
+        lines = [f"RRULE:{rule}{_end(series.range, begins, written=True)}"]
+        first, last = begins.on_its_clock(span.first), begins.on_its_clock(span.last)
+        if begins.local < first - timedelta(days=366 * MOST_YEARS):
+            return tuple(lines)
+        given = rrulestr(f"{rule}{_end(series.range, begins, written=False)}", dtstart=begins.local)
+        by_rule = set(given.between(first, last, inc=True))
+        clock = {moment for moment in map(begins.on_its_clock, shown) if first <= moment <= last}
+        lines += _days("EXDATE", by_rule - clock, begins)
+        lines += _days("RDATE", clock - by_rule, begins)
+    except (ValueError, OverflowError):
+        raise BadRecord("a recurrence that gives no days") from None
+    return tuple(lines)
+
+
+def has_days(event: Event, span: Span) -> bool:
+    """Whether an event in our form is a series that has days in a span, by its own lines."""
+    starts = event.starts
+    if not event.recurrence or starts is None:
+        return False
+    # `dateutil` does not know days that are added as days.
+    lines = "\n".join(event.recurrence).replace("RDATE;VALUE=DATE", "RDATE")
+    first, last = span.first, span.last
+    if starts.at is not None:
+        start = starts.at.astimezone(zone_called(starts.time_zone) or UTC)
+    elif starts.date is not None:
+        start = datetime.combine(starts.date, datetime.min.time())
+        first, last = first.replace(tzinfo=None), last.replace(tzinfo=None)
+    else:
+        return False
+    if start.year < span.first.year - MOST_YEARS:
+        return True
+    return bool(rrulestr(lines, dtstart=start, forceset=True).between(first, last, inc=True))
+
+
+def rule_of(pattern: Pattern) -> str:
+    """The rule without its end.
+
+    Raises:
+        BadRecord: it is of a kind that nobody knows, or says something that cannot be.
+    """
+    days = ",".join(_named(_DAYS, day) for day in pattern.days_of_week)
+    on_day, in_month = f";BYMONTHDAY={pattern.day_of_month}", f";BYMONTH={pattern.month}"
+    match pattern.type.lower():
+        case "daily":
+            rule = "FREQ=DAILY"
+        case "weekly":
+            rule = f"FREQ=WEEKLY;BYDAY={days};WKST={_named(_DAYS, pattern.first_day_of_week)}"
+        case "absolutemonthly":
+            rule = f"FREQ=MONTHLY{on_day}"
+        case "relativemonthly":
+            rule = f"FREQ=MONTHLY;BYDAY={days};BYSETPOS={_named(_PLACES, pattern.index)}"
+        case "absoluteyearly":
+            rule = f"FREQ=YEARLY{in_month}{on_day}"
+        case "relativeyearly":
+            rule = f"FREQ=YEARLY{in_month};BYDAY={days};BYSETPOS={_named(_PLACES, pattern.index)}"
+        case _:
+            raise BadRecord("a recurrence of an unknown kind")
+    needs_days = "BYDAY" in rule and not days
+    needs_day = on_day in rule and not 1 <= pattern.day_of_month <= 31
+    needs_month = in_month in rule and not 1 <= pattern.month <= 12
+    if needs_days or needs_day or needs_month or not 1 <= pattern.interval <= 999:
+        raise BadRecord("a recurrence that cannot be")
+    return rule if pattern.interval == 1 else f"{rule};INTERVAL={pattern.interval}"
+
+
+def _named(names: dict[str, str], name: str) -> str:
+    found = names.get(name.lower())
+    if found is None:
+        raise BadRecord("a recurrence on an unknown day")
+    return found
+
+
+def _end(range_: Range, begins: Beginning, *, written: bool) -> str:
+    """The end of a rule: as it is written, in UTC, or by the series' own clock."""
+    match range_.type.lower():
+        case "numbered":
+            return f";COUNT={max(1, range_.number_of_occurrences)}"
+        case "enddate" if range_.end_date:
+            last = datetime.combine(range_.end_date, datetime.max.time())
+            if written and begins.all_day:
+                return f";UNTIL={last:%Y%m%d}"
+            if written:
+                return f";UNTIL={_utc(last.replace(microsecond=0), begins)}"
+            return f";UNTIL={last:%Y%m%dT%H%M%S}"
+        case _:
+            return ""
+
+
+def _days(name: str, moments: Iterable[datetime], begins: Beginning) -> list[str]:
+    days = sorted(moments)
+    if not days:
+        return []
+    if begins.all_day:
+        return [f"{name};VALUE=DATE:{','.join(f'{day:%Y%m%d}' for day in days)}"]
+    return [f"{name}:{','.join(_utc(day, begins) for day in days)}"]
+
+
+def _utc(local: datetime, begins: Beginning) -> str:
+    return f"{local.replace(tzinfo=begins.zone).astimezone(UTC):%Y%m%dT%H%M%SZ}"
