@@ -8,11 +8,11 @@ without those for what is thrown away, unwanted or not yet sent, and every calen
     messages   thread_id (Graph's conversationId), labels (one: `folder:` and the well-known name or the id)
     events     calendar_id (the id in /me/calendars), summary (Graph's subject without NUL, "" where there is none)
 
-An event is whatever happens: a single event, or one of a series by itself, as an occurrence under its series' title or
-as an exception under its own. The master of a series happens at no time of its own and is not one. A cancelled
-occurrence is none either. With `--page-limit` all events lie between 10 days before and 40 days after the first day of
-the world, which is today: the truth is that of any window that holds these days. One calendar is the default one, one
-is a further one of the account's own, and one may only be read.
+An event is what a calendar stores: a single event, a series once, or an exception of a series under its own title. The
+days on which a series happens as it says are none by themselves, and neither is a cancelled one. With `--page-limit` all
+events lie between 10 days before and 40 days after the first day of the world, which is today: the truth is that of any
+window that holds these days. One calendar is the default one, one is a further one of the account's own, and one may
+only be read.
 """
 
 from collections.abc import Mapping
@@ -138,7 +138,7 @@ class MicrosoftRehearsal:
     def _events(self, account: str) -> list[dict[str, Any]]:
         return [
             {"calendar_id": item["calendar_id"], "summary": item["title"].replace("\0", "")}
-            for item in self._owner.truth(account, "occurrences")
+            for item in self._owner.truth(account, "events")
         ]
 
     def _add_events(self, account: str, number: int) -> Any:

@@ -127,7 +127,7 @@ def has_days(event: Event, span: Span) -> bool:
     else:
         return False
     if start.year < span.first.year - MOST_YEARS:
-        return True
+        return False
     return bool(rrulestr(lines, dtstart=start, forceset=True).between(first, last, inc=True))
 
 
