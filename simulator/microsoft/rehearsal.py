@@ -9,10 +9,10 @@ without those for what is thrown away, unwanted or not yet sent, and every calen
     events     calendar_id (the id in /me/calendars), summary (Graph's subject without NUL, "" where there is none)
 
 An event is what a calendar stores: a single event, a series once, or an exception of a series under its own title. The
-days on which a series happens as it says are none by themselves, and neither is a cancelled one. With `--page-limit` all
-events lie between 10 days before and 40 days after the first day of the world, which is today: the truth is that of any
-window that holds these days. One calendar is the default one, one is a further one of the account's own, and one may
-only be read.
+days on which a series happens as it says are none by themselves, and neither is a cancelled one. With `--page-limit`
+all events lie between 10 days before and 40 days after the first day of the world, which is today: the truth is that of
+any window that holds these days. One calendar is the default one, one is a further one of the account's own, and one
+may only be read.
 """
 
 from collections.abc import Mapping

@@ -116,7 +116,8 @@ def test_every_act_of_outlook_s_streams_shows_in_what_ought_to_be_held(simulator
     assert len(added) == len(before) + 3
     rehearse_outlook(simulator, stream, "change", count=2)
     changed = shown()
-    assert (len(changed), changed == added) == (len(added), False)
+    exceptions = 1 if stream == "events" else 0  # One day of a series that is renamed is a record by itself.
+    assert (len(changed), changed == added) == (len(added) + exceptions, False)
     rehearse_outlook(simulator, stream, "delete", count=2)
     assert len(shown()) == len(changed) - 2
     assert rehearse_outlook(simulator, stream, "spoil")["action"]
