@@ -151,6 +151,14 @@ EDITS: dict[str, list[dict[str, Any]]] = {
         {"do": "delete_event", "id": "SINGLE"}, {"do": "cancel_instance", "id": "SERIES", "nth": 2},
         {"do": "add_event", "fields": meeting(3)}, {"do": "expire_event_links"},
     ],
+    "an event goes out of the window while the place is forgotten": [
+        {"do": "change_event", "id": "SINGLE", "fields": {"start": on_day(200), "end": on_day(201)}},
+        {"do": "expire_event_links"},
+    ],
+    "a series goes out of the window while the place is forgotten": [
+        {"do": "change_event", "id": "SERIES", "fields": {"start": on_day(200), "end": on_day(200, "11:00:00")}},
+        {"do": "expire_event_links"},
+    ],
     "all go": [{"do": "delete_all_events"}],
 }  # fmt: skip
 SWITCHES: list[dict[str, Any]] = [

@@ -10,7 +10,7 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.connectors.outlook_series import Beginning, Recurrence, Span, lines_of, rule_of
+from worker.connectors.outlook_series import Beginning, Recurrence, Span, having_any, lines_of, marks_of, rule_of
 from worker.connectors.windows_zones import WINDOWS_ZONES, zone_called
 from worker.errors import BadRecord
 
@@ -130,6 +130,12 @@ def test_whatever_days_are_shown_the_lines_give_just_these(days, all_day):
         *bounds, inc=True
     )
     assert [moment.replace(tzinfo=UTC) if all_day else moment.astimezone(UTC) for moment in given_] == shown
+
+
+def test_a_series_is_found_by_the_marks_of_its_days():
+    marks = {"s": marks_of(["s1", "s2", "s3"]), "t": marks_of(["t1"]), "none": b""}
+    assert having_any(["t1", "s3", "x"], marks) == ["s", "t"]
+    assert having_any(["x"], marks) == having_any([], marks) == []
 
 
 def test_every_zone_of_windows_is_one_of_iana_s():

@@ -22,7 +22,6 @@ known gaps  texts without their form; no attachments; a day taken out of a serie
 Source: providers/microsoft-linkedin.md §3 (read 2026-11); https://learn.microsoft.com/graph/delta-query-events
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -45,7 +44,6 @@ AHEAD: Final = Option("calendar_days_ahead", "outlook_calendar_days_ahead")
 PAGE_SIZE: Final = 200
 DAYS_PAGE_SIZE: Final = 1_000
 _DAYS: Final = 365
-MARK_BYTES: Final = 4
 FULL_PASS_EVERY: Final = timedelta(days=7)
 PREFER: Final = ('outlook.timezone="UTC"', 'outlook.body-content-type="text"')
 """Kept in no link, as all that is preferred."""
@@ -171,7 +169,7 @@ class _View:
         found.pending += [key for key in perhaps if key in held]
         found.skipped += len(perhaps) - len(held)
         series = [key for key in told.series if key not in self._told]
-        series += series_of(told.removed, place.days)
+        series += outlook_series.having_any(told.removed, place.days)
         found.pending += [key for key in dict.fromkeys(series) if key not in found.pending]
         self._told.update(found.pending, (record.key for record in found.records))
         return found
@@ -198,7 +196,7 @@ class _View:
             try:
                 lines = _lines(series[key], days, span) if days is not None else None
                 found[key] = None if lines is None else _record(self._part.key, series[key], lines)
-                place.days[key] = b"".join(_mark(day.id) for day in days or ())
+                place.days[key] = outlook_series.marks_of(day.id for day in days or ())
             except SetAside as error:
                 found[key] = BadRecord(str(error))
         return found
@@ -266,23 +264,6 @@ def sort_events(calendar_id: str, items: Sequence[msgspec.Raw]) -> _Sorted:
             _take(calendar_id, key, raw, found)
     told.series = list(series)
     return told
-
-
-def series_of(removed: Sequence[str], days: dict[str, bytes]) -> list[str]:
-    """The series to which any of `removed` belonged, by the marks of their days. Pure."""
-    marks = {_mark(key) for key in removed}
-    if not marks:
-        return []
-    return [
-        series
-        for series, of_days in days.items()
-        if not marks.isdisjoint(of_days[start : start + MARK_BYTES] for start in range(0, len(of_days), MARK_BYTES))
-    ]
-
-
-def _mark(key: str) -> bytes:
-    """Short, since a cursor may have thousands; two that are the same cost a look in vain."""
-    return hashlib.blake2b(key.encode(), digest_size=MARK_BYTES).digest()
 
 
 def _item(raw: msgspec.Raw) -> _Item | None:

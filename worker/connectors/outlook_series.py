@@ -11,7 +11,8 @@ Source: providers/microsoft-linkedin.md §3.5 (read 2026-11);
 https://learn.microsoft.com/graph/api/resources/patternedrecurrence
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from datetime import date as Date  # noqa: N812 - as in worker.records
@@ -29,6 +30,7 @@ _DAYS: Final = {
     "saturday": "SA",
 }  # fmt: skip
 _PLACES: Final = {"first": "1", "second": "2", "third": "3", "fourth": "4", "last": "-1"}
+_MARK_BYTES: Final = 4
 MOST_YEARS: Final = 30
 """A series that began longer ago is not held against what is shown: to count its days would take too long."""
 
@@ -129,6 +131,21 @@ def has_days(event: Event, span: Span) -> bool:
     if start.year < span.first.year - MOST_YEARS:
         return False
     return bool(rrulestr(lines, dtstart=start, forceset=True).between(first, last, inc=True))
+
+
+def marks_of(days: Iterable[str]) -> bytes:
+    """Marks of days by their ids: short, as a cursor may have thousands; two that are the same cost a look in vain."""
+    return b"".join(hashlib.blake2b(day.encode(), digest_size=_MARK_BYTES).digest() for day in days)
+
+
+def having_any(days: Sequence[str], marks: Mapping[str, bytes]) -> list[str]:
+    """The series of which any of `days` is a day, by the marks that were made of theirs."""
+    wanted = {marks_of([day]) for day in days}
+    return [series for series, found in marks.items() if not wanted.isdisjoint(_cut(found))] if wanted else []
+
+
+def _cut(marks: bytes) -> Iterator[bytes]:
+    return (marks[start : start + _MARK_BYTES] for start in range(0, len(marks), _MARK_BYTES))
 
 
 def rule_of(pattern: Pattern) -> str:
