@@ -198,8 +198,8 @@ GRADES_OPENING: Final = (
     "`crm-sync connector check NAME` tries every stream of a connector against every case below, with its simulated "
     "provider, through consent, vault, ledger, scheduler and worker, on a real Postgres and a real Redis. A grade is "
     "reached when its cases, and those of the grades below it, hold for every stream. What a stream's facts rule out "
-    "(`single`, `deletes`, `incremental`, `cursor_dies`, its scopes) does not apply to it; nothing else is left out, "
-    "for anybody."
+    "(`single`, `one_page`, `deletes`, `incremental`, `cursor_dies`, its scopes) does not apply to it; nothing else is "
+    "left out, for anybody."
 )
 GRADES_ENDING: Final = (
     "After each sync the stream's counters must add up (P12), whatever the case. A steady worker is one as in "

@@ -1,5 +1,6 @@
 """Google's codes, each to exactly one error of ours; figures exact or refused; waits named and bounded."""
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -283,9 +284,23 @@ def test_a_row_of_another_account_zone_or_currency_is_set_aside(change: dict[str
 
 
 def test_days_out_of_their_order_are_not_believed() -> None:
-    rows = [a_row("7", "2026-11-22", clicks="1"), a_row("7", "2026-11-23", clicks="1")]
+    older, newer = ([a_row("7", f"2026-11-{day}", clicks="1")] for day in (22, 23))
     with pytest.raises(ProviderRefused):
-        days_of(Answers({"results": rows}))
+        days_of(Answers({"results": older, "nextPageToken": "t"}, {"results": newer}))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_within_a_page_rows_may_stand_in_any_order(monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]) -> None:
+    monkeypatch.setattr(google_ads_days, "ROWS_A_PAGE", 1)
+    rows: list[Any] = [*(a_row("7", f"2026-11-{day}", clicks=f"{day}") for day in (23, 22, 21)), {"campaign": {}}]
+    pages = days_of(Answers({"results": [rows[number] for number in order]}))[:3]
+    found = [(page.measures[0].day.day, page.measures[0].clicks) for page in pages if page.measures]
+    assert found == [(23, 23), (22, 22), (21, 21)]
+    slices = [page.covers for page in pages if isinstance(page.covers, Slice)]
+    assert [(each.first.day, each.last.day, each.whole) for each in slices] == [
+        (23, 23, False), (22, 22, False), (21, 21, False),
+    ]  # fmt: skip
+    assert [len(page.refused) for page in pages] == [1, 0, 0]
 
 
 def test_a_page_token_that_comes_twice_ends_the_query() -> None:

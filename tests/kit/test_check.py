@@ -9,7 +9,7 @@ import pytest
 from tests.kit.packages import COMMAND, variables
 from worker.connectors import registry
 
-TRIED = ("gmail", "outlook")
+TRIED = ("gmail", "outlook", "google_ads")
 """Connectors whose provider is simulated."""
 
 

@@ -162,6 +162,7 @@ def _stream(stream: "Stream") -> dict[str, Any]:
         "single": stream.single,
         "deletes": stream.deletes,
         "incremental": stream.incremental,
+        "one_page": stream.one_page,
         "cursor_dies": stream.cursor_dies,
     }
 

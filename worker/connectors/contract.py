@@ -53,9 +53,9 @@ class Stream:
     for each the key of the part in which it is all the same, or None. A stream whose records move between parts needs
     it.
 
-    The last four tell the conformance suite what there is to try: `single` is a stream of one record, `deletes` says
-    that records can go at the provider, `incremental` that a second pass need not read all, and `cursor_dies` that the
-    provider forgets cursors.
+    The last five tell the conformance suite what there is to try: `single` is a stream of one record, `one_page` one
+    whose every pass is one page, `deletes` says that records can go at the provider, `incremental` that a second pass
+    need not read all, and `cursor_dies` that the provider forgets cursors.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Stream:
     cursor: str = ""
     whereabouts: Whereabouts | None = None
     single: bool = False
+    one_page: bool = False
     deletes: bool = True
     incremental: bool = True
     cursor_dies: bool = True

@@ -76,6 +76,7 @@ CONNECTOR: Final = Connector(
             full_pass_every=timedelta(0),
             deletions="by absence, where every account above answers",
             cursor="none: read whole each time",
+            one_page=True,
             incremental=False,
             cursor_dies=False,
         ),
@@ -88,8 +89,9 @@ CONNECTOR: Final = Connector(
             parts=google_ads_accounts.leaf_parts,
             pages=google_ads_campaigns.pages,
             full_pass_every=timedelta(0),
-            deletions="by absence; a removed campaign stays, with its status",
+            deletions="none; a removed campaign stays, with its status",
             cursor="Google's page token within a pass; each run is a pass",
+            deletes=False,
             incremental=False,
         ),
         Stream(

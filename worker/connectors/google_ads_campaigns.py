@@ -3,7 +3,7 @@
 part        an account that is no manager
 cursor      the page token of a pass; each run is a pass, since Google has no list of what changed that reaches far
 dies        with Google's page token, after some hours: the pass begins anew
-deletions   by absence; a removed campaign stays, with its status, as it does at Google
+deletions   Google has none: a removed campaign stays, with its status. What a whole pass does not show goes
 limits      one operation of the day for each account and pass, 10,000 campaigns a page
 known gaps  a budget that is shared among campaigns is shown with each of them
 

@@ -11,7 +11,8 @@ corrected   conversions count for the day of their click, up to 90 days back, an
 limits      a day's operations of the Cloud project, shared out fairly among the workspaces; 37 months back
 known gaps  no figures below the campaign, none by conversion action
 
-Rows come newest day first; a page of ours is cut where a day ends, so that each day is replaced whole.
+Pages come newest day first; a page of ours is cut where a day ends, so that each day is replaced whole. Within a page
+of Google's the order of rows is not relied on.
 
 Source: providers/google.md §8.4, §8.5 (read 2026-11); https://developers.google.com/google-ads/api/docs/reporting/
 """
@@ -171,10 +172,7 @@ def _asked(session: Session, part: Part, step: Step) -> Iterator[tuple[Slice, _D
     token = ""
     while True:
         found = search(session, part.key, part.carries["login"], query, token)
-        for number, row in read_items(found.results, _Row):
-            day = _day_of(found.results[number]) if isinstance(row, BadRecord) else row.segments.date
-            if day is not None and not step.first <= day <= step.last:
-                day = None  # A day that was not asked for: it is set aside, and says nothing of the order.
+        for day, number, row in _newest_first(found.results, step):
             if day is not None and current is not None and day != current:
                 if day > current:
                     raise ProviderRefused("Google Ads gave days out of their order.")
@@ -187,6 +185,18 @@ def _asked(session: Session, part: Part, step: Step) -> Iterator[tuple[Slice, _D
         if not token:
             yield _slice(part, step.first, days), days
             return
+
+
+def _newest_first(results: list[msgspec.Raw], step: Step) -> list[tuple[Date | None, int, _Row | BadRecord]]:
+    """The rows of a page of Google's with their days and numbers. First come those that have no day that was asked for.
+
+    They are set aside; and since nobody knows which day they are of, they leave every slice that ends later unsure.
+    """
+    rows = []
+    for number, row in read_items(results, _Row):
+        day = _day_of(results[number]) if isinstance(row, BadRecord) else row.segments.date
+        rows.append((day if day is not None and step.first <= day <= step.last else None, number, row))
+    return sorted(rows, key=lambda found: (found[0] is not None, -(found[0].toordinal() if found[0] else 0), found[1]))
 
 
 def _add(days: _Days, row: _Row | BadRecord, raw: msgspec.Raw, part: Part, number: int) -> None:

@@ -32,6 +32,7 @@ class Need:
 
 
 MANY = Need(lambda _, stream: not stream.single, "the stream is one record")
+IN_PAGES = Need(lambda _, stream: not stream.one_page, "a pass is always one page, whole or not at all")
 DELETES = Need(lambda _, stream: stream.deletes, "nothing is ever deleted in it at the provider")
 INCREMENTAL = Need(lambda _, stream: stream.incremental, "every pass reads all of it")
 DYING_CURSOR = Need(lambda _, stream: stream.cursor_dies, "the provider forgets no cursor of it")
@@ -342,7 +343,7 @@ CASES: Final = (
     Case("changes", BRONZE, "what is added and changed follows", changes, (MANY,)),
     Case("tombstones", BRONZE, "what is deleted goes, and nothing else does", tombstones, (MANY, DELETES)),
     Case("secrets", BRONZE, "no token and nothing personal in a log, an error or the feed", secrets_kept),
-    Case("resume", SILVER, "a pass that is broken off after every page ends well", resume, (MANY,), _HASTY),
+    Case("resume", SILVER, "a pass that is broken off after every page ends well", resume, (MANY, IN_PAGES), _HASTY),
     Case("expired_cursor", SILVER, "a dead cursor heals by a full pass, without false deletions", expired_cursor,
          (MANY, INCREMENTAL, DYING_CURSOR)),
     Case("dead_grant", SILVER, "ended access asks the person to connect again, and records stay", dead_grant),

@@ -7,6 +7,7 @@ that processes, jobs and the feed say.
 from typing import Any, Final
 
 from worker.kit.scene import NotHeld, Scene
+from worker.records import Kind
 from worker.settings import Role
 from worker.store.database import Database
 from worker.vault.grants import Grants
@@ -15,6 +16,7 @@ from worker.vault.keys import KeyStore
 
 _LONG_ENOUGH: Final = 8
 _SOME: Final = 12
+_NAMES: Final = ("account_name", "campaign_name")
 
 
 class Telltales:
@@ -72,7 +74,11 @@ class Telltales:
         return {name: text for name, text in found.items() if text}
 
     def _personal(self) -> dict[str, str]:
-        texts = {text for record in self._scene.held() for text in _texts_of(record) if len(text) >= _LONG_ENOUGH}
+        held = self._scene.held()
+        if self._scene.stream.kind is Kind.CAMPAIGN_DAY:
+            # Of a measure only the names are anybody's own; its ids and days stand in the feed, and are to.
+            held = [{name: day[name] for name in _NAMES} for day in held]
+        texts = {text for record in held for text in _texts_of(record) if len(text) >= _LONG_ENOUGH}
         return {"the account's address": self._scene.account} | {
             f"a record's text ({len(text)} characters)": text for text in sorted(texts, key=len, reverse=True)[:_SOME]
         }
