@@ -77,25 +77,27 @@ def contacts(line: Line) -> Iterator[Listed]:
 
 
 def messages(line: Line) -> Iterator[Listed]:
-    """The mailbox, as many a page as the connector reads: a list, then a batch that reads what it lists."""
+    """The mailbox, as many a page as the connector reads: a list, then batches that read what it lists."""
     base = "/gmail/v1/users/me/messages"
     inner = urlencode({"format": "full", "fields": google_message.FIELDS})
     token = ""
     while True:
-        asked = {"maxResults": google_mail.MOST_IN_BATCH} | ({"pageToken": token} if token else {})
+        asked = {"maxResults": google_mail.LIST_PAGE_SIZE} | ({"pageToken": token} if token else {})
         listed = json.loads(line.get(f"/gmail.googleapis.com{base}", **asked))
-        ids = [each["id"] for each in listed.get("messages", [])]
-        body = google_batch.write_batch([f"{base}/{key}?{inner}" for key in ids], "line")
-        replies = google_batch.read_batch(
-            line.post("/gmail.googleapis.com/batch", body, 'multipart/mixed; boundary="line"'), len(ids)
-        )
-        found = [
-            (key, message)
-            for key, reply in zip(ids, replies, strict=True)
-            if reply is not None and (message := google_message.read(key, reply.body)) is not None
-        ]
         token = listed.get("nextPageToken", "")
-        yield found, token
+        all_ids = [each["id"] for each in listed.get("messages", [])]
+        for start in range(0, len(all_ids), google_mail.MOST_IN_BATCH):
+            ids = all_ids[start : start + google_mail.MOST_IN_BATCH]
+            body = google_batch.write_batch([f"{base}/{key}?{inner}" for key in ids], "line")
+            replies = google_batch.read_batch(
+                line.post("/gmail.googleapis.com/batch", body, 'multipart/mixed; boundary="line"'), len(ids)
+            )
+            found = [
+                (key, message)
+                for key, reply in zip(ids, replies, strict=True)
+                if reply is not None and (message := google_message.read(key, reply.body)) is not None
+            ]
+            yield found, token
         if not token:
             return
 
