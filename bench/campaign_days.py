@@ -1,4 +1,4 @@
-"""Campaign days into measures: the first load of an account that reaches many others, then a day's corrections."""
+"""Campaign days into measures: the first load of a person who reaches many accounts, then the newest days once more."""
 
 import argparse
 from typing import Any
@@ -11,6 +11,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     world = {"ad_accounts": options.ad_accounts, "ad_campaigns": options.ad_campaigns}
     with place(people=1, messages=1, events=1, **world) as there:
         pid = there.workers[0].pid or 0
+        before_mib = memory_mib(pid)
         with there.client("advertiser") as crm:
             connection = there.connect(crm, there.accounts[0], ["campaign_stats"], "google_ads")
             first = there.first_sync(crm, connection, "campaign_days")
@@ -23,9 +24,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise RuntimeError("a job is not finished")
     took_s = (first.finished_at - first.created_at).total_seconds()
     return {
-        "campaign_days": held,
+        "days": held,
         "took_s": round(took_s, 1),
         "per_s": round(held / took_s),
         "a_second_run_took_s": round((again.finished_at - again.created_at).total_seconds(), 2),
-        "worker_mib": {"peak": peak_mib},
+        "worker_mib": {"before": before_mib, "peak": peak_mib},
     }
