@@ -29,7 +29,7 @@ up: $(READY)  ## start everything for development and keep it running
 	@$(BIN)/crm-sync up
 
 test: $(READY)  ## run every test, on a real Postgres and a real Redis
-	@$(BIN)/pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-quick: $(READY)  ## run the tests that take seconds
 	@$(BIN)/pytest -m 'not slow' $(PYTEST_ARGS)

@@ -63,7 +63,7 @@ class Dispatcher:
             Unavailable: Postgres cannot be reached.
         """
         asked = {"lanes": _LANES, "limit": _WOKEN_AT_ONCE}
-        rows = self._database.ask(QUERIES["look"], asked).fetchall()
+        rows = self._database.glance(QUERIES["look"], asked).fetchall()
         return {Lane(row["lane"]): (row["due"], int(row["waiting"])) for row in rows}
 
     def ring(self, rings: Mapping[Lane, Iterable[Ring]]) -> None:

@@ -27,6 +27,7 @@ from worker.settings import Settings
 from worker.store.database import Database
 from worker.vault.keyring import Keyring
 
+pytestmark = pytest.mark.slow
 PEOPLE = 120
 
 

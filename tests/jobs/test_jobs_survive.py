@@ -20,6 +20,7 @@ from worker.client import Client
 from worker.settings import Role, Settings
 from worker.store.database import Database
 
+pytestmark = pytest.mark.slow
 SLEEPY = 0.15
 
 

@@ -1,6 +1,5 @@
 """Commands that read: the feed, records by name, all keys. What shows personal data asks for a reason, and notes it."""
 
-import time
 from typing import Annotated, Any
 
 import typer
@@ -30,8 +29,9 @@ def feed(
     """
     with speaking(as_json) as speech:
         from worker.cli.environment import environment  # noqa: PLC0415 - heavy
+        from worker.cli.waiting import until_interrupted  # noqa: PLC0415 - heavy
 
-        with environment() as opened, opened.client(workspace) as crm:
+        with environment() as opened, opened.client(workspace) as crm, until_interrupted() as interrupted:
             crm.workspace_facts()
             position = crm.feed_bounds().kept_after if after is None else after
             if after is None and position:
@@ -47,8 +47,8 @@ def feed(
                 if not follow:
                     return
                 position = changes[-1].position if changes else position
-                if not changes:
-                    time.sleep(0.5)
+                if interrupted.wait(0 if changes else 0.5):
+                    raise KeyboardInterrupt
 
 
 @app.command("list")

@@ -1,5 +1,9 @@
-"""Waiting for jobs, with something to look at meanwhile."""
+"""Waiting for jobs, with something to look at meanwhile; and for Ctrl-C."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +25,26 @@ class JobFailed(CrmSyncError):
             f"Job {job.job_id} ({job.kind}) {job.state}: {job.reason}. {job.message or ''}".strip()
             + f" See `crm-sync dead show {job.job_id}`."
         )
+
+
+@contextmanager
+def until_interrupted() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event, for a loop to end at its next turn; a second one interrupts at once.
+
+    An interrupt in the middle of an exchange makes psycopg wait for its end, which with several statements on their way
+    may not come.
+    """
+    interrupted = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:  # noqa: ARG001
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for(speech: Speech, crm: Client, job_id: int, timeout_s: float) -> Job:

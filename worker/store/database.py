@@ -132,6 +132,16 @@ class Database:
                 connection.execute("COMMIT")
             return answer
 
+    def glance(self, statement: LiteralString, arguments: Row) -> Cursor:
+        """Carry out one statement that concerns no tenant, for those who ask many times a second: nothing around it.
+
+        Raises:
+            Unavailable: the server cannot be reached, or the line was dead all along.
+            Misconfigured: as `transaction`.
+        """
+        with translated_errors(), self._lent() as connection:
+            return connection.execute(statement, arguments)
+
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection in autocommit mode, for single statements without a tenant (a beat) and for LISTEN."""
