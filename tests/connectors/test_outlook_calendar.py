@@ -385,6 +385,34 @@ def test_a_series_that_goes_between_two_questions_is_gone(calendars):
     assert "s" not in held.records
 
 
+@pytest.mark.parametrize(
+    ("second", "refused", "held_then"),
+    [
+        ((200, {}, {"value": [{"id": 7}]}), True, False),
+        (error(400, "ErrorInvalidUrlQuery"), True, False),
+        (GONE, False, False),
+        (error(410, "SyncStateNotFound"), False, True),
+    ],
+)
+def test_further_days_that_cannot_be_read_are_the_affair_of_their_series(calendars, second, refused, held_then):
+    more = {"value": calendars.days["s"][:2], "@odata.nextLink": f"{GRAPH}/me/events/s/instances?$skip=2"}
+    calendars.inner["events/s/instances"] = [(200, {}, more), second]
+    calendars.series("t", 3)
+    held = holding(calendars)
+    held.sync(session_of(calendars))
+    assert ("s" in held.refused, "s" in held.records) == (refused, held_then)
+    assert {"t", "e0", "e2"} <= set(held.records)
+    assert held.refused.keys() <= {"s"}
+
+
+def test_days_that_never_end_are_not_all_kept_in_mind(calendars):
+    calendars.days_page_size = 1_000
+    calendars.days["s"] *= 2_000
+    held = holding(calendars)
+    held.sync(session_of(calendars))
+    assert held.refused == {"s": "bad_record"}
+
+
 def test_what_cannot_be_read_is_set_aside_and_spoils_nothing_else(calendars):
     calendars.put("e0", start=at("yesterday"))
     calendars.put("e2", start=at("2026-12-01T10:00:00", "tzone://Microsoft/Custom"))

@@ -10,9 +10,19 @@ from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.connectors.outlook_series import Beginning, Recurrence, Span, having_any, lines_of, marks_of, rule_of
+from worker.connectors.outlook_series import (
+    Beginning,
+    Recurrence,
+    Span,
+    has_days,
+    having_any,
+    lines_of,
+    marks_of,
+    rule_of,
+)
 from worker.connectors.windows_zones import WINDOWS_ZONES, zone_called
 from worker.errors import BadRecord
+from worker.records import Event, When
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SPAN = Span(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
@@ -107,6 +117,32 @@ def test_only_the_window_is_corrected():
     shown = in_berlin(clock(2026, 3, 1, 10), clock(2026, 2, 20, 9))
     lines = lines_of(daily, Beginning(first, BERLIN, all_day=False), shown, span)
     assert lines == ("RRULE:FREQ=DAILY", "EXDATE:20260302T090000Z")
+
+
+def test_an_hour_that_the_clocks_leave_out_takes_no_day_out_and_adds_none():
+    daily = series({"type": "daily"}, {"type": "numbered", "numberOfOccurrences": 3})
+    shown = [datetime(2026, 3, day, hour, 30, tzinfo=UTC) for day, hour in ((28, 1), (29, 1), (30, 0))]
+    lines = lines_of(daily, Beginning(clock(2026, 3, 28, 2, 30), BERLIN, all_day=False), shown, SPAN)
+    assert lines == ("RRULE:FREQ=DAILY;COUNT=3",)
+
+
+def test_of_an_hour_that_comes_twice_that_which_is_shown_counts():
+    daily = series({"type": "daily"}, {"type": "numbered", "numberOfOccurrences": 2})
+    shown = [datetime(2026, 10, 24, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)]
+    lines = lines_of(daily, Beginning(clock(2026, 10, 24, 2, 30), BERLIN, all_day=False), shown, SPAN)
+    assert lines == ("RRULE:FREQ=DAILY;COUNT=2", "EXDATE:20261025T003000Z", "RDATE:20261025T013000Z")
+
+
+@pytest.mark.parametrize("all_day", [False, True])
+def test_what_begins_when_the_window_ends_is_beyond_it(all_day):
+    span = Span(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC))
+    shown = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3)]
+    begins = Beginning(clock(2026, 3, 1), UTC, all_day)
+    assert lines_of(series({"type": "daily"}), begins, shown, span) == ("RRULE:FREQ=DAILY",)
+    later = When(date=span.last.date()) if all_day else When(at=span.last)
+    event = Event(provider_id="s", calendar_id="c", starts=later, recurrence=("RRULE:FREQ=DAILY",))
+    assert not has_days(event, span)
+    assert has_days(event, Span(span.first, span.last + timedelta(days=1)))
 
 
 def test_a_series_older_than_anybody_counts_is_not_corrected():

@@ -29,11 +29,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from worker.connectors import microsoft_api, outlook_event, outlook_series
+from worker.connectors import microsoft_api, outlook_days, outlook_event, outlook_series
 from worker.connectors.contract import Option, Session
 from worker.connectors.microsoft_batch import FEW, read_items
 from worker.connectors.microsoft_delta import Place, Sorted, key_of, rounds
-from worker.connectors.windows_zones import zone_called
 from worker.errors import BadRecord, SetAside, Transient
 from worker.records import Body, Event, Kind, Page, Part, Record, Refused
 from worker.transport.json_reply import read_json
@@ -42,14 +41,10 @@ SCOPE: Final = "Calendars.Read"
 BACK: Final = Option("calendar_days_back", "outlook_calendar_days_back")
 AHEAD: Final = Option("calendar_days_ahead", "outlook_calendar_days_ahead")
 PAGE_SIZE: Final = 200
-DAYS_PAGE_SIZE: Final = 1_000
 _DAYS: Final = 365
 FULL_PASS_EVERY: Final = timedelta(days=7)
-PREFER: Final = ('outlook.timezone="UTC"', 'outlook.body-content-type="text"')
-"""Kept in no link, as all that is preferred."""
-_SERIES, _OCCURRENCE, _EXCEPTION = "seriesMaster", "occurrence", "exception"
+_SERIES, _OCCURRENCE = "seriesMaster", "occurrence"
 _LIVES_SELECT: Final = "id,type,lastModifiedDateTime"
-_DAYS_SELECT: Final = f"id,type,start,originalStart,seriesMasterId&$top={DAYS_PAGE_SIZE}"
 
 
 class _Calendar(msgspec.Struct):
@@ -62,13 +57,6 @@ class _Item(msgspec.Struct, rename="camel"):
     type: str = ""
     series_master_id: str | None = None
     removed: dict[str, Any] | None = msgspec.field(default=None, name="@removed")
-
-
-class _Day(msgspec.Struct, rename="camel"):
-    id: str
-    start: outlook_event.Moment
-    series_master_id: str | None = None
-    original_start: datetime | None = None
 
 
 class _Lives(msgspec.Struct, rename="camel"):
@@ -141,7 +129,7 @@ class _View:
     """The view of a calendar as a list with rounds."""
 
     page_size = PAGE_SIZE
-    prefer: tuple[str, ...] = PREFER
+    prefer: tuple[str, ...] = outlook_days.PREFER
 
     def __init__(self, session: Session, part: Part) -> None:
         self._session = session
@@ -153,7 +141,7 @@ class _View:
     def begin(self, part: Part) -> tuple[str, Sequence[tuple[str, str]], datetime]:
         """The first address of a calendar, with its window."""
         span = window(self._session)
-        ends = (("startDateTime", _written(span.first)), ("endDateTime", _written(span.last)))
+        ends = (("startDateTime", outlook_days.written(span.first)), ("endDateTime", outlook_days.written(span.last)))
         return f"{microsoft_api.ROOT}/me/calendars/{quote(part.key, safe='')}/calendarView/delta", ends, span.first
 
     def sort(self, part: Part, items: Sequence[msgspec.Raw], place: Place) -> Sorted:
@@ -192,36 +180,16 @@ class _View:
             except SetAside as error:
                 found[key] = BadRecord(str(error))
         span = window(self._session)
-        for key, days in self._days(list(series), span).items():
+        for key, days in outlook_days.days_of(self._session, list(series), span).items():
+            if days is None or isinstance(days, BadRecord):
+                found[key] = days
+                continue
             try:
-                lines = _lines(series[key], days, span) if days is not None else None
-                found[key] = None if lines is None else _record(self._part.key, series[key], lines)
-                place.days[key] = outlook_series.marks_of(day.id for day in days or ())
+                found[key] = _record(self._part.key, series[key], outlook_days.lines_by(series[key], days, span))
+                place.days[key] = outlook_series.marks_of(day.id for day in days)
             except SetAside as error:
                 found[key] = BadRecord(str(error))
         return found
-
-    def _days(self, keys: Sequence[str], span: outlook_series.Span) -> dict[str, list[_Day] | None]:
-        """The days of each series; None for one that has just gone. Of those that Microsoft would not tell, nothing."""
-        ends = f"startDateTime={_written(span.first)}&endDateTime={_written(span.last)}&$select={_DAYS_SELECT}"
-        found = read_items(self._session, {key: f"{_path(key)}/instances?{ends}" for key in keys}, prefer=PREFER)
-        days: dict[str, list[_Day] | None] = dict.fromkeys(found.gone)
-        for key, body in found.bodies.items():
-            days[key] = self._all_days(key, body)
-        return days
-
-    def _all_days(self, key: str, body: bytes) -> list[_Day]:
-        listed = read_json(body, microsoft_api.Listed)
-        raws = list(listed.value)
-        links = microsoft_api.Links()
-        while link := links.next(listed.next_link):
-            listed = read_json(microsoft_api.get(self._session, link, prefer=PREFER), microsoft_api.Listed)
-            raws += listed.value
-        try:
-            days = [msgspec.json.decode(raw, type=_Day) for raw in raws]
-        except (msgspec.MsgspecError, RecursionError):
-            raise BadRecord("a day of the series cannot be read") from None
-        return [day for day in days if day.series_master_id in {key, None}]
 
 
 class _Sorted(msgspec.Struct):
@@ -292,24 +260,8 @@ def _record(calendar_id: str, event: outlook_event.Told, lines: tuple[str, ...] 
     return Record(event.id, Kind.EVENT, outlook_event.event_of(calendar_id, event, lines))
 
 
-def _lines(series: outlook_event.Told, days: Sequence[_Day], span: outlook_series.Span) -> tuple[str, ...]:
-    """The lines of a series, held against its days in the window."""
-    if series.recurrence is None or series.start is None:
-        raise BadRecord("a series that does not say how it repeats")
-    shown = [outlook_event.in_utc(day.original_start or day.start.date_time, day.start.time_zone) for day in days]
-    first = outlook_event.in_utc(series.start.date_time, series.start.time_zone)
-    zone = zone_called(series.zone) or UTC
-    clock = first if series.is_all_day else first.astimezone(zone)
-    begins = outlook_series.Beginning(clock.replace(tzinfo=None), zone, series.is_all_day)
-    return outlook_series.lines_of(series.recurrence, begins, shown, span)
-
-
 def _days_of(session: Session) -> tuple[int, int]:
     return int(session.options.get(BACK.name, _DAYS)), int(session.options.get(AHEAD.name, _DAYS))
-
-
-def _written(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _path(key: str) -> str:

@@ -31,6 +31,8 @@ _DAYS: Final = {
 }  # fmt: skip
 _PLACES: Final = {"first": "1", "second": "2", "third": "3", "fourth": "4", "last": "-1"}
 _MARK_BYTES: Final = 4
+_CLOCKS: Final = timedelta(days=2)
+"""More than any clock is ahead of UTC or behind it."""
 MOST_YEARS: Final = 30
 """A series that began longer ago is not held against what is shown: to count its days would take too long."""
 
@@ -65,7 +67,7 @@ class Recurrence(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when until when a series was looked at, in UTC."""
+    """From when until when a series was looked at, in UTC; what begins just then is beyond the end."""
 
     first: datetime
     last: datetime
@@ -79,11 +81,13 @@ class Beginning:
     zone: tzinfo
     all_day: bool
 
-    def on_its_clock(self, moment: datetime) -> datetime:
-        """A moment in UTC as the series' clock shows it."""
-        if self.all_day:
-            return datetime.combine(day_of(moment, self.zone), datetime.min.time())
-        return moment.astimezone(self.zone).replace(tzinfo=None)
+    def moment(self, local: datetime) -> datetime:
+        """The moment in UTC at which its clock shows `local`; a whole day is no moment, and stays as it is."""
+        return local if self.all_day else local.replace(tzinfo=self.zone).astimezone(UTC)
+
+    def stands_for(self, moment: datetime) -> datetime:
+        """What a moment in UTC is to the series: the moment, or the whole day."""
+        return datetime.combine(day_of(moment, self.zone), datetime.min.time()) if self.all_day else moment
 
 
 def day_of(moment: datetime, zone: tzinfo) -> Date:
@@ -100,14 +104,16 @@ def lines_of(series: Recurrence, begins: Beginning, shown: Iterable[datetime], s
     rule = rule_of(series.pattern)
     try:
         lines = [f"RRULE:{rule}{_end(series.range, begins, written=True)}"]
-        first, last = begins.on_its_clock(span.first), begins.on_its_clock(span.last)
-        if begins.local < first - timedelta(days=366 * MOST_YEARS):
+        first, last = begins.stands_for(span.first), begins.stands_for(span.last)
+        if begins.moment(begins.local) < first - timedelta(days=366 * MOST_YEARS):
             return tuple(lines)
         given = rrulestr(f"{rule}{_end(series.range, begins, written=False)}", dtstart=begins.local)
-        by_rule = set(given.between(first, last, inc=True))
-        clock = {moment for moment in map(begins.on_its_clock, shown) if first <= moment <= last}
-        lines += _days("EXDATE", by_rule - clock, begins)
-        lines += _days("RDATE", clock - by_rule, begins)
+        near = (bound.replace(tzinfo=None) for bound in (first - _CLOCKS, last + _CLOCKS))
+        # Held together as moments: a clock shows some hours twice a year, and others never.
+        by_rule = {day for day in map(begins.moment, given.between(*near, inc=True)) if first <= day < last}
+        told = {day for day in map(begins.stands_for, shown) if first <= day < last}
+        lines += _days("EXDATE", by_rule - told, begins)
+        lines += _days("RDATE", told - by_rule, begins)
     except (ValueError, OverflowError):
         raise BadRecord("a recurrence that gives no days") from None
     return tuple(lines)
@@ -130,7 +136,7 @@ def has_days(event: Event, span: Span) -> bool:
         return False
     if start.year < span.first.year - MOST_YEARS:
         return False
-    return bool(rrulestr(lines, dtstart=start, forceset=True).between(first, last, inc=True))
+    return any(day < last for day in rrulestr(lines, dtstart=start, forceset=True).between(first, last, inc=True))
 
 
 def marks_of(days: Iterable[str]) -> bytes:
@@ -196,7 +202,7 @@ def _end(range_: Range, begins: Beginning, *, written: bool) -> str:
             if written and begins.all_day:
                 return f";UNTIL={last:%Y%m%d}"
             if written:
-                return f";UNTIL={_utc(last.replace(microsecond=0), begins)}"
+                return f";UNTIL={begins.moment(last.replace(microsecond=0)):%Y%m%dT%H%M%SZ}"
             return f";UNTIL={last:%Y%m%dT%H%M%S}"
         case _:
             return ""
@@ -208,8 +214,4 @@ def _days(name: str, moments: Iterable[datetime], begins: Beginning) -> list[str
         return []
     if begins.all_day:
         return [f"{name};VALUE=DATE:{','.join(f'{day:%Y%m%d}' for day in days)}"]
-    return [f"{name}:{','.join(_utc(day, begins) for day in days)}"]
-
-
-def _utc(local: datetime, begins: Beginning) -> str:
-    return f"{local.replace(tzinfo=begins.zone).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return [f"{name}:{','.join(f'{day:%Y%m%dT%H%M%SZ}' for day in days)}"]
