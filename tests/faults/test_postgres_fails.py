@@ -241,6 +241,15 @@ def test_p13_a_statement_that_always_takes_too_long_ends_in_the_dead_list(worker
     assert "ran longer" in last.message
 
 
+def test_p13_a_statement_that_takes_too_long_ends_before_its_transaction_does(
+    worker_db: Database, workspace: str
+) -> None:
+    limits = "current_setting('statement_timeout')::interval < current_setting('transaction_timeout')::interval"
+    with worker_db.transaction(workspace) as tx:
+        row = tx.execute(f"SELECT {limits} AS sooner").fetchone()
+    assert row == {"sooner": True}
+
+
 @pytest.mark.parametrize(
     "too_large",
     [
