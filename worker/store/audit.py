@@ -109,9 +109,22 @@ def last(tx: Connection, workspace: str, limit: int) -> list[Link]:
 
 
 def verify(database: Database, workspace: str) -> Verdict:
-    """Walk the whole chain of a workspace and hold it against its head."""
+    """Walk the whole chain of a workspace and hold it against its head.
+
+    Each batch is read in a transaction of its own, since a chain may be longer than any transaction may last.
+    """
+    # The head is read first: what is added from now on lies behind it and is not looked at.
     with database.transaction(workspace) as tx:
-        return _walk(tx, workspace)
+        head = tx.execute(QUERIES["head"], {"workspace": workspace}).fetchone() or {"seq": 0, "hash": GENESIS}
+    seq, previous = 0, GENESIS
+    while links := _links(database, workspace, after=seq, through=head["seq"]):
+        for link in links:
+            if problem := _fault_of(link, workspace, seq + 1, previous):
+                return Verdict(seq, previous, seq + 1, problem)
+            seq, previous = link.seq, link.hash
+    if (seq, previous) != (head["seq"], head["hash"]):
+        return Verdict(seq, previous, seq + 1, "the head names another last entry")
+    return Verdict(seq, previous)
 
 
 def commitment(salt: bytes, subject: bytes) -> str:
@@ -156,19 +169,10 @@ def _plain(value: Plain) -> Plain:
             raise TypeError(f"an audit entry holds ids, codes and whole numbers, no {type(value).__name__}")
 
 
-def _walk(tx: Connection, workspace: str) -> Verdict:
-    # The head is read first: what is added from now on lies behind it and is not looked at.
-    head = tx.execute(QUERIES["head"], {"workspace": workspace}).fetchone() or {"seq": 0, "hash": GENESIS}
-    arguments = {"workspace": workspace, "through": head["seq"], "limit": _BATCH}
-    seq, previous = 0, GENESIS
-    while rows := tx.execute(QUERIES["links"], {**arguments, "after": seq}).fetchall():
-        for link in (Link(**row) for row in rows):
-            if problem := _fault_of(link, workspace, seq + 1, previous):
-                return Verdict(seq, previous, seq + 1, problem)
-            seq, previous = link.seq, link.hash
-    if (seq, previous) != (head["seq"], head["hash"]):
-        return Verdict(seq, previous, seq + 1, "the head names another last entry")
-    return Verdict(seq, previous)
+def _links(database: Database, workspace: str, *, after: int, through: int) -> list[Link]:
+    asked = {"workspace": workspace, "after": after, "through": through, "limit": _BATCH}
+    with database.transaction(workspace) as tx:
+        return [Link(**row) for row in tx.execute(QUERIES["links"], asked).fetchall()]
 
 
 def _fault_of(link: Link, workspace: str, expected: int, previous: bytes) -> str:
