@@ -1,8 +1,9 @@
 """The scheduler's loop: admit every 20 ms or so, at once again while there is work; reconcile and plan each second.
 
 Without Postgres it waits and tries again; without Redis it goes on, and rings when Redis is back. A statement that
-Postgres refuses is logged, and holds up its own part of the work only: what else is due is admitted, planned and picked
-up. It ends on SIGTERM within a tick; there is nothing to hand over.
+Postgres refuses, or gives up on, is logged and holds up its own part of the work only: what else is due is admitted,
+planned and picked up. Admission comes first, so that no lock for which another part waits in vain keeps jobs from being
+admitted for good. It ends on SIGTERM within a tick; there is nothing to hand over.
 """
 
 import signal
@@ -16,7 +17,7 @@ import structlog
 from scheduler.dispatcher import Dispatcher
 from scheduler.planner import Planner
 from scheduler.reconciler import Reconciler
-from worker.errors import DatabaseFault, Misconfigured, Unavailable
+from worker.errors import DatabaseFault, Misconfigured, StatementTimedOut, Unavailable
 from worker.jobs.bell import Bell
 from worker.jobs.process import end_with_parent
 from worker.settings import Role, Settings
@@ -96,6 +97,7 @@ class Loop:
             Unavailable: Postgres cannot be reached.
             Misconfigured: the database is not migrated, or the login is wrong.
         """
+        busy = bool(self._try("admit", lambda: self._dispatcher.tick(self._threads)))
         now_s = time.monotonic()
         if now_s >= self._round_due_s:
             self._round_due_s = now_s + _ROUND_S
@@ -103,7 +105,6 @@ class Loop:
             self._threads = self._threads if threads is None else threads
             self._try("reconcile", self._reconciler.tick)
             self._try("plan", self._planner.tick)
-        busy = bool(self._try("admit", lambda: self._dispatcher.tick(self._threads)))
         if now_s >= self._report_due_s:
             self._report_due_s = now_s + _REPORT_S
             admitted = self._dispatcher.admitted - self._reported
@@ -113,10 +114,10 @@ class Loop:
         return busy
 
     def _try(self, part: str, act: Callable[[], T]) -> T | None:
-        """Do a part of the work; None if Postgres refused a statement of it, which is said once until it works."""
+        """Do a part of the work; None if Postgres refused it, or gave up on it, which is said once until it works."""
         try:
             done = act()
-        except DatabaseFault as error:
+        except (DatabaseFault, StatementTimedOut) as error:
             if self._faults.get(part) != str(error):
                 _log.error("scheduler.fault", part=part, reason=error.reason, error=str(error))
             self._faults[part] = str(error)

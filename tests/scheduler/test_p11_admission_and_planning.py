@@ -15,7 +15,8 @@ from tests.conftest import register_workspace
 from tests.sync.scripted import connection_exists
 from worker.jobs.bell import Bell
 from worker.jobs.lanes import Lane
-from worker.settings import Settings
+from worker.settings import Role, Settings
+from worker.store import database
 from worker.store.database import Database
 
 
@@ -185,6 +186,36 @@ def test_a_statement_that_postgres_refuses_holds_up_its_own_part_only_and_ends_n
         stop.set()
         running.join()
     assert ended == [None]
+
+
+@pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])
+def test_a_part_of_the_work_that_waits_for_a_lock_in_vain_keeps_nothing_from_being_admitted(
+    owner_db: Database,
+    database_urls: dict[Role, str],
+    tenant: str,
+    bell: Bell,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+) -> None:
+    # Whoever waits for a lock gives up after 15 seconds otherwise.
+    monkeypatch.setattr(database, "_SESSION_OPTIONS", f"-c {limit}=200ms")
+    jobs_are_due(owner_db, tenant, 3)
+    stop = threading.Event()
+    with (
+        Database(database_urls[Role.SCHEDULER], max_size=2, name="impatient") as impatient,
+        owner_db.transaction() as tx,
+    ):
+        tx.execute("LOCK TABLE crm_sync.stream IN ACCESS EXCLUSIVE MODE")  # As an upgrade may.
+        running = threading.Thread(target=Loop(impatient, bell, settings, stop).run)
+        running.start()
+        try:
+            _until(lambda: states(owner_db) == {"admitted": 3})
+            jobs_are_due(owner_db, tenant, 2)
+            _until(lambda: states(owner_db) == {"admitted": 2})
+        finally:
+            stop.set()
+            running.join()
 
 
 def _until(holds: Callable[[], bool]) -> None:
