@@ -19,6 +19,8 @@ from worker.jobs.outcomes import Failed, Outcome
 from worker.settings import Settings
 from worker.store.jobs_view import Job
 
+REFUSED_BY_ADMIN = {"status": 400, "body": {"error": "admin_policy_enforced"}}
+
 
 @pytest.fixture(scope="module")
 def deployment(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
@@ -178,12 +180,13 @@ def test_a_grant_of_another_account_is_given_back(deployment: Deployment, accoun
     connection = deployment.connect(account)
     stranger = next(deployment.next_account)  # type: ignore[attr-defined]
     since = deployment.simulator.control("requests")["last"]
-    deployment.simulator.fault({"status": 503}, path="/revoke$", times=2)
+    deployment.simulator.fault({"status": 503}, path="/revoke$", times=1)
+    deployment.simulator.fault(REFUSED_BY_ADMIN, path="/revoke$", times=1)
     done = answer(deployment, ask(deployment, connection_id=connection), stranger)
     assert done.reason == "other_account"
     assert (done.outcome or {})["fresh_grant"] == "revoked", "a provider that fails is asked again"
     revoked = [each for each in deployment.simulator.requests(since) if each["path"].endswith("/revoke")]
-    assert [each["status"] for each in revoked] == [503, 503, 200], revoked
+    assert [each["status"] for each in revoked] == [503, 400, 200], revoked
     deployment.sync(connection, "contacts")
 
 
@@ -402,7 +405,7 @@ def test_a_provider_that_fails_is_asked_again_and_a_deletion_asked_meanwhile_is_
 ) -> None:
     connection = deployment.connect(account)
     deployment.sync(connection)
-    deployment.simulator.fault({"status": 503}, path="/revoke$", times=0)
+    deployment.simulator.fault(REFUSED_BY_ADMIN, path="/revoke$", times=0)
     job_id = deployment.client.disconnect(connection)
     deployment.until(lambda: deployment.client.job(job_id).reason == "revoke_failed")
     refused = deployment.wait(

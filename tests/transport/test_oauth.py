@@ -145,7 +145,15 @@ def test_p2_nothing_is_asked_when_the_gate_is_shut() -> None:
         assert server.requests == []
 
 
-@pytest.mark.parametrize("answer", [reply(200, b""), reply(200, b"{}"), reply(400, b'{"error": "invalid_token"}')])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(200, b""),
+        reply(200, b"{}"),
+        reply(400, b'{"error": "invalid_token"}'),
+        reply(400, b'{"error": "invalid_grant"}'),
+    ],
+)
 def test_revocation_of_a_dead_token_is_a_success(answer) -> None:
     with raw_server(answer) as server:
         endpoint(server).revoke(Secret("CANARY"))

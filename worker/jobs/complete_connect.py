@@ -86,7 +86,7 @@ def run(context: JobContext) -> Outcome:
     if answer.code is None:
         if endpoint.is_admins_affair(answer.error, answer.subcode, answer.description):
             return _blocked(context, was)
-        return _denied(context, request, was, answer.error)
+        return _denied(context, was, answer.error)
     key = context.services.keys.grant(context.workspace, request.connection_id)
     verifier = key.open("consent.verifier", request.request_id.bytes, request.sealed_verifier).decode()
     gate = context.gate(request.epoch, request.connection_id)
@@ -151,8 +151,7 @@ def _take(context: JobContext, answer: _Answer) -> Failed | tuple[ConsentRequest
     return request, was
 
 
-def _denied(context: JobContext, request: ConsentRequest, was: StoredConnection, error: str) -> Failed:
-    del request
+def _denied(context: JobContext, was: StoredConnection, error: str) -> Failed:
     reason = error if error in _DENIALS else "consent_denied"
     text = _DENIALS.get(error, "The provider sent the person back without a consent.")
     return _end_attempt(context, was, reason, text)

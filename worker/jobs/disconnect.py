@@ -22,7 +22,16 @@ from uuid import UUID
 
 from worker.connectors import registry
 from worker.connectors.contract import Facts
-from worker.errors import BadRequest, CrmSyncError, KeyMissing, NeedsOperator, ReplyLost, RunAgainLater, VaultError
+from worker.errors import (
+    AskPerson,
+    BadRequest,
+    CrmSyncError,
+    KeyMissing,
+    NeedsOperator,
+    ReplyLost,
+    RunAgainLater,
+    VaultError,
+)
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import KEY_MISSING_WAIT, Cancelled, Done, Outcome, Parked, backoff
@@ -125,7 +134,7 @@ def _ask_provider(
     try:
         context.services.endpoints.of(facts).revoke(token)
         notes["revoked"] = "yes"
-    except (RunAgainLater, NeedsOperator) as error:
+    except (AskPerson, NeedsOperator, RunAgainLater) as error:
         notes["revoke_unanswered"] = isinstance(error, ReplyLost)
         if started_at - datetime.fromisoformat(notes["stopped_at"]) < PATIENCE:
             return _later(context, notes, error)

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 
 from worker.connectors.contract import Facts
-from worker.errors import NeedsOperator, RunAgainLater
+from worker.errors import AskPerson, NeedsOperator, RunAgainLater
 from worker.jobs.context import JobContext
 from worker.privacy import revocation
 from worker.store import siblings
@@ -60,7 +60,7 @@ def _revoked(
         try:
             endpoint.revoke(reply.refresh_token)
             break
-        except (RunAgainLater, NeedsOperator):
+        except (AskPerson, NeedsOperator, RunAgainLater):
             if pause_s is None:
                 return "provider_failed"
             time.sleep(pause_s)

@@ -27,6 +27,8 @@ from worker.transport.token_replies import TokenReply, judge, read_tokens
 TOKEN_DEADLINE_S: Final = 15.0
 """The longest that a request to a token endpoint takes in all. A lease on a grant must outlive it."""
 _MAX_BODY_BYTES: Final = 1024 * 1024
+_DEAD_ALREADY: Final = frozenset({"invalid_token", "invalid_grant"})
+"""What providers call a token that they know no more; RFC 7009 would have them say nothing of it."""
 _NUMBERED = re.compile(r"\bAADSTS\d{4,8}\b")
 
 
@@ -148,11 +150,11 @@ class OAuthEndpoint:
         Raises:
             BadRequest: the provider has no such endpoint.
             Throttled, Transient, ReplyLost: to be tried again; it does no harm twice.
-            Misconfigured, ProviderRefused: as for `refresh`.
+            AdminBlocked, Misconfigured, ProviderRefused: as for `refresh`.
         """
         if self._facts.revoke_url is None:
             raise BadRequest("This provider has no endpoint for revoking a grant.")
-        door = AuthlibDoor(self._door(None, frozenset({"invalid_token"})))
+        door = AuthlibDoor(self._door(None, _DEAD_ALREADY))
         authlib_client(self._client, door).revoke_token(self._facts.revoke_url, token=token.reveal())
 
     def identity(self, reply: TokenReply, gate: Gate) -> Identity:
