@@ -24,6 +24,7 @@ from worker.errors import BadRequest, CrmSyncError, Misconfigured, NotFound, Una
 from worker.records import Contact
 from worker.settings import Role
 from worker.store import audit, feed, jobs_view
+from worker.store import database as store_database
 from worker.store.database import Database
 from worker.vault.keyring import Keyring
 from worker.vault.keys import KeyStore
@@ -224,6 +225,16 @@ def test_the_feed_gives_every_change_with_its_record_in_order(crm: Client, synce
     assert sorted(believed.values()) == sorted({**PEOPLE, "p1": "Renamed"}[key] for key in PEOPLE if key != "p2")
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_page_of_nothing_is_refused_since_it_would_look_like_the_last(
+    crm: Client, synced: OneConnection, limit: int
+) -> None:
+    with pytest.raises(BadRequest, match="limit"):
+        crm.feed(limit=limit)
+    with pytest.raises(BadRequest, match="limit"):
+        crm.records(limit=limit)
+
+
 def test_the_feed_skips_nothing_while_many_commit_at_once(crm: Client, worker_db: Database, workspace: str) -> None:
     each, writers = 25, 8
     connection = connection_exists(worker_db, workspace, "contacts")
@@ -369,6 +380,25 @@ def test_p15_the_chain_holds_under_many_hands_and_shows_every_change(
             assert verdict.broken_at in {7, 30}, tampering
             raise _ChangedMyMindError
     assert audit.verify(owner_db, workspace).holds
+
+
+def test_p15_a_chain_that_takes_longer_than_a_transaction_may_is_verified_all_the_same(
+    crm: Client, synced: OneConnection, owner_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(6):
+        crm.feed(0, 1)
+    # A chain of millions, in small.
+    monkeypatch.setattr(store_database, "_LONGEST_TRANSACTION_S", 1)
+    monkeypatch.setattr(audit, "_BATCH", 1)
+    fault_of = audit._fault_of
+
+    def slowly(*link: Any) -> str:
+        time.sleep(0.25)
+        return fault_of(*link)
+
+    monkeypatch.setattr(audit, "_fault_of", slowly)
+    verdict = audit.verify(owner_db, synced.workspace)
+    assert (verdict.holds, verdict.entries) == (True, 6)
 
 
 def test_p15_the_chain_still_holds_once_a_salt_is_gone(crm: Client, synced: OneConnection, owner_db: Database) -> None:

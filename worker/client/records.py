@@ -86,6 +86,7 @@ class Records(Overview):
         Raises:
             PositionSwept: what came next is not kept any more. Read all `records` anew, drop what you hold and do not
                 find there, and go on from the position that they name; measures, connections and streams likewise.
+            BadRequest: `limit` is below 1.
         """
         with self._database.transaction(self.workspace) as tx:
             rows = records_view.changes(tx, self.workspace, after, limit, with_records=open_records)
@@ -119,7 +120,7 @@ class Records(Overview):
         A page may be asked for again, also by another process. Campaign days are `measures`.
 
         Raises:
-            BadRequest: `after` is not from a page.
+            BadRequest: `after` is not from a page, or `limit` is below 1.
         """
         with self._database.transaction(self.workspace) as tx:
             # The head comes before the records: what commits in between is in the feed after it.

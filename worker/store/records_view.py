@@ -108,7 +108,12 @@ def found(tx: Connection, workspace: str, values: Sequence[bytes], limit: int) -
 
 
 def after(tx: Connection, workspace: str, place: Place, limit: int) -> list[SealedRecord]:
-    """The next records of all, in the order of their keys."""
+    """The next records of all, in the order of their keys.
+
+    Raises:
+        BadRequest: `limit` is below 1.
+    """
+    _require_some(limit)
     arguments = {
         "workspace": workspace,
         "connection": place.connection_id,
@@ -124,7 +129,9 @@ def changes(tx: Connection, workspace: str, position: int, limit: int, *, with_r
 
     Raises:
         PositionSwept: what came next is not kept any more, or the feed never came so far.
+        BadRequest: `limit` is below 1.
     """
+    _require_some(limit)
     arguments = {"workspace": workspace, "after": position, "limit": limit, "with_documents": with_records}
     rows = tx.execute(QUERIES["feed"], arguments).fetchall()
     # Positions have no gaps, so the entries themselves tell; a sweep that commits meanwhile cannot come in between.
@@ -164,6 +171,12 @@ def changes(tx: Connection, workspace: str, position: int, limit: int, *, with_r
         )
         result.append(change)
     return result
+
+
+def _require_some(limit: int) -> None:
+    # A page of nothing looks like the last one.
+    if limit < 1:
+        raise BadRequest(f"A limit of {limit} would show nothing. Ask for 1 or more.")
 
 
 def news(tx: Connection, reader: str) -> list[News]:
