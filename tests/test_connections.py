@@ -27,6 +27,7 @@ def deployment(module_settings: Settings, tmp_path_factory: pytest.TempPathFacto
     logs = tmp_path_factory.mktemp("logs")
     options = {"people": 30, "accounts": 28}
     with Deployment.start(module_settings, logs, workers=2, simulator=options) as running:
+        running.wait(running.client.enqueue("ping"))  # A worker runs, so there is a key to seal answers to.
         running.next_account = iter(running.accounts)  # type: ignore[attr-defined]
         yield running
 
