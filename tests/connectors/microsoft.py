@@ -8,7 +8,7 @@ from simulator.client import Simulator
 from tests.connectors.sessions import ConnectorSession
 from worker.connectors import outlook
 from worker.errors import CursorExpired, NotFound, RunAgainLater
-from worker.records import FULL_PASS, Body, Page, Part
+from worker.records import FULL_PASS, Body, Page, Part, Refused
 from worker.transport.client import Transport
 
 SCOPES = ["User.Read", "Contacts.Read", "Mail.Read", "Calendars.Read"]
@@ -82,7 +82,9 @@ class HeldInParts:
         unseen = [key for key, (of, _) in self.records.items() if of == part and key not in seen]
         where = self.stream.whereabouts(session, [self.records[key][1] for key in unseen])
         for key, now in zip(unseen, where, strict=True):
-            if now is None:
+            if isinstance(now, Refused):
+                self.refused[key] = now.reason
+            elif now is None:
                 self._drop(key)
             else:
                 self.records[key] = (now, self.records[key][1])

@@ -378,6 +378,19 @@ def test_a_batch_of_refusals_waits_as_long_as_microsoft_says_and_a_series_is_nev
     assert caught.value.until == NOW + timedelta(seconds=37)
 
 
+def test_an_event_that_microsoft_fails_at_for_ever_keeps_no_other_from_being_looked_at(calendars, held):
+    for key in ("e0", "e2"):
+        calendars.put(key, start=at("2020-01-01T10:00:00"), end=at("2030-01-01T11:00:00"))
+    held.sync(session_of(calendars))
+    for key in ("e0", "e2"):
+        calendars.delete(key)
+    calendars.inner["events/e0"] = [error(500, "ErrorInternalServerError")] * 20
+    held.forget("id-Work")
+    held.sync(session_of(calendars))
+    assert held.refused == {"e0": "transient"}
+    assert set(held.records) == {*calendars.truth(), "e0"}
+
+
 def test_a_series_that_goes_between_two_questions_is_gone(calendars):
     calendars.inner["events/s/instances"] = [GONE]
     held = holding(calendars)

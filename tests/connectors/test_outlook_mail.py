@@ -198,6 +198,29 @@ def test_a_mail_that_microsoft_fails_at_for_ever_is_set_aside_and_holds_up_nobod
     assert set(held.records) == set(mailbox.truth()) - {"m0000"}
 
 
+def test_a_mail_that_microsoft_fails_at_for_ever_keeps_no_other_from_being_looked_at(mailbox, held):
+    gone = [mailbox.add("inbox") for _ in range(9)]
+    held.sync(session_of(mailbox))
+    for key in gone:
+        mailbox.delete(key)
+    mailbox.inner[gone[0]] = [error(500, "ErrorCorruptData")] * 20
+    mailbox.inner[gone[8]] = [(200, {}, {"id": gone[8], "parentFolderId": 7})] * 20
+    mailbox.expire("inbox")
+    held.sync(session_of(mailbox))
+    assert held.refused == {gone[0]: "transient", gone[8]: "bad_record"}
+    assert set(held.records) == {*mailbox.truth(), gone[0], gone[8]}
+
+
+def test_a_look_that_microsoft_wants_to_wait_for_is_waited_for(mailbox, held):
+    mailbox.delete("m0000")
+    mailbox.inner["m0000"] = [error(429, "ApplicationThrottled", **{"Retry-After": "37"})]
+    mailbox.expire("inbox")
+    held.forget("id-inbox")
+    with pytest.raises(Throttled):
+        held.read_part(session_of(mailbox), INBOX)
+    assert "m0000" in held.records
+
+
 def test_a_mail_that_cannot_be_read_is_set_aside(mailbox):
     mailbox.mails["m0000"]["subject"] = 7
     mailbox.mails["m0003"]["receivedDateTime"] = "never"

@@ -155,13 +155,15 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "answered": timedelta(0), "given_up": timedelta(0), "decided": timedelta(0), "finished": timedelta(0),
         "kept": timedelta(0),
         "age": timedelta(days=1), "rule": "policy", "ended": None,
-        "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)],
+        "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)], "most_times": 9,
     }  # fmt: skip
 
 
 DAY = date(2026, 11, 1)
 OTHERWISE: dict[str, dict[str, Any]] = {
     "client.documents_after": {"connection": UUID(int=0)},
+    "documents.leave_quarantine": {"reason": None},
+    "documents.set_aside_for": {"reason": "bad_record"},
     "documents.unseen": {"after": b""},
     "measures.held": {"first": DAY, "last": DAY},
     "measures_view.days": {"first": DAY, "last": DAY, "connector": None},

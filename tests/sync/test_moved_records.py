@@ -9,8 +9,9 @@ import pytest
 from tests.sync.one_connection import OneConnection
 from tests.sync.scripted import World
 from worker.errors import CursorExpired
-from worker.records import FULL_PASS, Contact, Kind, Page, Part, Record
+from worker.records import FULL_PASS, Contact, Kind, Page, Part, Record, Refused
 from worker.store import documents
+from worker.sync.whereabouts import MOST_TIMES
 
 Make = Callable[[World], OneConnection]
 
@@ -22,6 +23,7 @@ class Folders(World):
 
     where: dict[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
+    silent_about: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     names: tuple[str, ...] = ("a", "b")
@@ -64,10 +66,12 @@ class Folders(World):
             cursor=now,
         )
 
-    def whereabouts(self, _session: object, bodies: Sequence[Any]) -> list[str | None]:
-        self.asked += [body.display_name for body in bodies]
-        found = [self.found(body.display_name) for body in bodies]
-        return [record.part if record else None for record in found]
+    def whereabouts(self, _session: object, bodies: Sequence[Any]) -> list[str | Refused | None]:
+        names = [body.display_name for body in bodies]
+        self.asked += names
+        found = {name: self.found(name) for name in names}
+        where: dict[str, str | Refused | None] = {name: record and record.part for name, record in found.items()}
+        return [Refused(name, "transient") if name in self.silent_about else where[name] for name in names]
 
     def stream(self, **facts: Any) -> Any:
         return super().stream(**{"whereabouts": self.whereabouts, **facts})
@@ -204,3 +208,77 @@ def test_what_is_gone_is_asked_about_once_and_a_hold_spares_what_moved_on(bench:
     keys = [one.seals.document_key("contacts", name) for name in ("m7", "m8")]
     with one.database.transaction(one.workspace) as tx:
         assert documents.delete(tx, one.place, keys, part=hold[0]["part_key"]) == [keys[1]]
+
+
+def unanswered(one: OneConnection) -> int:
+    query = "SELECT count(*) AS n FROM crm_sync.quarantine WHERE connection_id = %s AND reason = 'unanswered'"
+    return int(one.rows(query, one.connection_id)[0]["n"])
+
+
+def a_pass_learns_nothing_of(world: Folders, names: set[str]) -> None:
+    world.silent_about = names
+    world.oldest = len(world.told)
+
+
+def test_p12_a_record_that_the_provider_fails_at_is_kept_and_counted_and_holds_up_no_sweep(bench: Make, world):
+    one = bench(world)
+    one.sync()
+    one.begin_again()
+    for name in ("m0", "m2", "m3"):
+        world.take_away(name)
+    a_pass_learns_nothing_of(world, {"m0"})
+    notes = one.sync(pages=1)
+    assert in_parts(one) == {**world.where, "m0": "a"}, "what was looked at is gone, in both parts"
+    assert (notes.refused, unanswered(one)) == (1, 1)
+    counted = (
+        "SELECT sum(seen - saved - unchanged - deleted - repeated - skipped - refused) AS n "
+        "FROM crm_sync.part WHERE connection_id = %s"
+    )
+    assert one.rows(counted, one.connection_id)[0]["n"] == 0
+    assert one.replay() == set(one.names())
+    world.silent_about.clear()
+    one.begin_again()
+    one.sync()
+    assert in_parts(one) == world.where, "asked about again by the next run, with no full pass"
+    assert unanswered(one) == 0
+    assert one.replay() == set(one.names())
+
+
+def test_a_record_that_nobody_told_of_and_that_is_there_stays_or_goes_where_it_is(bench: Make, world):
+    one = bench(world)
+    one.sync()
+    one.begin_again()
+    world.put_in("m0", "b")
+    world.hidden = {"m0", "m2"}
+    a_pass_learns_nothing_of(world, {"m0", "m2"})
+    one.sync()
+    assert unanswered(one) == 2
+    world.silent_about.clear()
+    one.begin_again()
+    one.sync()
+    assert in_parts(one) == world.where
+    assert (deleted(one), unanswered(one)) == (0, 0)
+
+
+def test_a_record_that_the_provider_fails_at_for_ever_is_left_alone_after_some_runs(bench: Make, world):
+    one = bench(world)
+    one.sync()
+    world.take_away("m0")
+    a_pass_learns_nothing_of(world, {"m0"})
+    for _ in range(MOST_TIMES + 3):
+        one.begin_again()
+        one.sync()
+    assert world.asked == ["m0"] * MOST_TIMES
+    assert in_parts(one) == {**world.where, "m0": "a"}
+
+
+def test_a_part_that_went_away_stays_for_what_nobody_would_tell_of(bench: Make, world):
+    one = bench(world)
+    one.sync()
+    world.names = ("a",)
+    world.silent_about = {"m1"}
+    for left in ({"m1"}, set()):
+        one.begin_again()
+        one.sync()
+        assert {key for key, part in in_parts(one).items() if part == "b"} == left
+        world.silent_about.clear()

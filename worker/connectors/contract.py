@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from worker.records import Body, Kind, Page, Part, Purpose
+from worker.records import Body, Kind, Page, Part, Purpose, Refused
 from worker.transport.ports import Budget, OAuthFacts
 from worker.transport.session import ProviderSession
 
@@ -38,7 +38,7 @@ class Session(Protocol):
 
 PartsFinder = Callable[[Session], Iterable[Part]]
 PageSource = Callable[[Session, Part, bytes | None], Iterator[Page]]
-Whereabouts = Callable[[Session, Sequence[Body]], Sequence[str | None]]
+Whereabouts = Callable[[Session, Sequence[Body]], Sequence[str | Refused | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Stream:
     `deletions` says how the stream learns of them. `full_pass_every` asks for a pass in full even if a cursor lives.
 
     `whereabouts` is asked about records that a full pass of their part did not show, before they are taken for gone:
-    for each the key of the part in which it is all the same, or None. A stream whose records move between parts needs
-    it.
+    for each the key of the part in which it is all the same, None if it is gone, or a `Refused` if the provider would
+    not say: that one is kept, and asked about again. A stream whose records move between parts needs it.
 
     The last five tell the conformance suite what there is to try: `single` is a stream of one record, `one_page` one
     whose every pass is one page, `deletes` says that records can go at the provider, `incremental` that a second pass

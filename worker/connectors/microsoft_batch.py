@@ -7,7 +7,7 @@ are asked for again. Replies come in any order; one that is missing or cannot be
 Source: providers/microsoft-linkedin.md §3.7 (read 2026-11); https://learn.microsoft.com/graph/json-batching
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,7 +54,8 @@ def read_items(
 ) -> Found:
     """The items behind `paths`, which are relative and stand under the items' keys; `at_once` in a batch.
 
-    `prefer` is what goes into the header of that name of each.
+    `prefer` is what goes into the header of that name of each. An item at which Microsoft fails keeps it from no other;
+    only when it asks us to wait is it let alone, and the rest comes under `again`.
 
     Raises:
         CrmSyncError: what concerns the whole connection, or each was refused.
@@ -62,12 +63,39 @@ def read_items(
     found = Found()
     keys = list(paths)
     for start in range(0, len(keys), at_once):
-        if found.because is not None:
+        if asks_to_wait(found.because):
             found.again += keys[start:]  # The mailbox is to be left alone.
             break
         chunk = {key: paths[key] for key in keys[start : start + at_once]}
         _merge(found, _read(session, chunk, prefer))
     return found
+
+
+def asks_to_wait(error: RunAgainLater | None) -> bool:
+    """Whether Microsoft wants to be left alone, and has not only failed at something. Pure."""
+    return error is not None and (isinstance(error, Throttled) or error.until is not None)
+
+
+def whereabouts_of(
+    session: Session, paths: dict[str, str], read: Callable[[str, bytes], str | None]
+) -> dict[str, str | Refused | None]:
+    """Where each item is, as `read` takes it from its key and body: None if it is gone, refused if nobody would say.
+
+    Raises:
+        CrmSyncError: what concerns the whole connection, or Microsoft asks us to wait.
+    """
+    found = read_items(session, paths, at_once=FEW)
+    if found.because is not None and asks_to_wait(found.because):
+        raise found.because
+    where: dict[str, str | Refused | None] = dict.fromkeys(found.gone)
+    where |= {item.key: item for item in found.refused}
+    where |= {key: Refused(key, Transient.reason, "Microsoft failed at it") for key in found.again}
+    for key, body in found.bodies.items():
+        try:
+            where[key] = read(key, body)
+        except SetAside as error:
+            where[key] = Refused(key, error.reason, str(error)[:200])
+    return where
 
 
 def _read(session: Session, paths: dict[str, str], prefer: Sequence[str]) -> Found:

@@ -22,8 +22,8 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
-from worker.connectors.microsoft_batch import read_items
-from worker.errors import BadRecord, CursorExpired, SetAside, Throttled, Transient
+from worker.connectors.microsoft_batch import asks_to_wait, read_items
+from worker.errors import BadRecord, CursorExpired, SetAside, Transient
 from worker.records import FULL_PASS, Page, Part, Record, Refused
 from worker.transport.json_reply import read_json
 
@@ -182,7 +182,7 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
     found.again += [key for key in found.bodies if key not in told]
     tries, not_before = 0, None
     if len(found.again) == len(asked):
-        if found.because is not None and (isinstance(found.because, Throttled) or found.because.until is not None):
+        if found.because is not None and asks_to_wait(found.because):
             raise found.because
         tries = place.tries + 1
         not_before = session.now() + timedelta(minutes=2 ** (tries - 1))

@@ -31,7 +31,7 @@ import msgspec
 
 from worker.connectors import microsoft_api, outlook_days, outlook_event, outlook_series
 from worker.connectors.contract import Option, Session
-from worker.connectors.microsoft_batch import FEW, read_items
+from worker.connectors.microsoft_batch import whereabouts_of
 from worker.connectors.microsoft_delta import Place, Sorted, key_of, rounds
 from worker.errors import BadRecord, SetAside, Transient
 from worker.records import Body, Event, Kind, Page, Part, Record, Refused
@@ -82,7 +82,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
     yield from rounds(session, part, cursor, _View(session, part))
 
 
-def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | None]:
+def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | Refused | None]:
     """The calendar in which each event is, as we hold it, or None.
 
     What ended before the window is not asked about: it stays. A series that would have days in the window has none, as
@@ -91,21 +91,23 @@ def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | None]:
     span = window(session)
     calendars = {part.key for part in parts(session)}
     events = [body for body in bodies if isinstance(body, Event) and body.calendar_id in calendars]
-    staying = {event.provider_id for event in events if ended_before(event, span.first)}
-    asked = {
-        event.provider_id: event.updated_at
-        for event in events
-        if event.provider_id not in staying and not outlook_series.has_days(event, span)
+    where: dict[str, str | Refused | None] = {
+        event.provider_id: event.calendar_id for event in events if ended_before(event, span.first)
     }
-    found = read_items(session, {key: f"{_path(key)}?$select={_LIVES_SELECT}" for key in asked}, at_once=FEW)
-    if found.again or found.refused:
-        raise found.because or Transient("Microsoft would not say whether some events are still there.")
-    for key, body in found.bodies.items():
+    asked = {
+        event.provider_id: event
+        for event in events
+        if event.provider_id not in where and not outlook_series.has_days(event, span)
+    }
+
+    def read(key: str, body: bytes) -> str | None:
         lives = read_json(body, _Lives)
         # One that is a plain day of its series again is no exception any more.
-        if lives.type != _OCCURRENCE and lives.last_modified_date_time == asked[key]:
-            staying.add(key)
-    return [body.calendar_id if isinstance(body, Event) and body.provider_id in staying else None for body in bodies]
+        stays = lives.type != _OCCURRENCE and lives.last_modified_date_time == asked[key].updated_at
+        return asked[key].calendar_id if stays else None
+
+    where |= whereabouts_of(session, {key: f"{_path(key)}?$select={_LIVES_SELECT}" for key in asked}, read)
+    return [where.get(body.provider_id) if isinstance(body, Event) else None for body in bodies]
 
 
 def window(session: Session) -> outlook_series.Span:

@@ -21,9 +21,9 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
-from worker.connectors.microsoft_batch import FEW, read_items
+from worker.connectors.microsoft_batch import whereabouts_of
 from worker.connectors.microsoft_delta import Item, Place, Sorted, key_of, rounds
-from worker.errors import BadRecord, SetAside, Transient
+from worker.errors import BadRecord, SetAside
 from worker.records import (
     Body,
     Contact,
@@ -118,15 +118,18 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
     yield from rounds(session, part, cursor, _Folders(session))
 
 
-def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | None]:
+def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | Refused | None]:
     """The folder in which each contact is now, or None."""
     keys = [body.provider_id if isinstance(body, Contact) else "" for body in bodies]
-    found = read_items(session, {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key}, at_once=FEW)
-    if found.again or found.refused:
-        raise found.because or Transient("Microsoft would not say where some contacts are.")
     folders = _Folders(session)
-    where = {key: read_json(body, _Where).parent_folder_id for key, body in found.bodies.items()}
-    return [where[key] if folders.holds(where.get(key, "")) else None for key in keys]
+
+    def read(_: str, body: bytes) -> str | None:
+        folder = read_json(body, _Where).parent_folder_id
+        return folder if folders.holds(folder) else None
+
+    paths = {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key}
+    where = whereabouts_of(session, paths, read)
+    return [where.get(key) for key in keys]
 
 
 class _Folders:

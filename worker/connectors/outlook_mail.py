@@ -9,7 +9,8 @@ cursor      the link of a folder's next round, or of the next page within one, w
 dies        410, or 400 on a link: that folder is passed in full, and only what is new is read; the others go on
 deletions   a removal is looked at before it is believed: a mail that was moved is removed in one folder and new in
             another, whichever is read first. Gone is what Microsoft does not have any more, and what lies in a folder
-            that is left out. Full passes by absence, each absent mail looked at first
+            that is left out. Full passes by absence, each absent mail looked at first; one at which Microsoft fails is
+            kept, set aside, and asked about again by the next runs
 identity    Graph's immutable id: steady within the mailbox, new in the archive mailbox and after an import
 limits      10,000 requests in ten minutes and four at a time, for a mailbox; 500 ids a page, 20 mails in a batch, each
             a request; the names of what is attached are a second one
@@ -29,10 +30,10 @@ import msgspec
 
 from worker.connectors import microsoft_api, outlook_message
 from worker.connectors.contract import Option, Session
-from worker.connectors.microsoft_batch import FEW, read_items
+from worker.connectors.microsoft_batch import read_items, whereabouts_of
 from worker.connectors.microsoft_delta import Place, Sorted, key_of, rounds
 from worker.connectors.outlook_folders import MailFolders
-from worker.errors import BadRecord, SetAside, Transient
+from worker.errors import BadRecord, SetAside
 from worker.records import Attachment, Body, Kind, Message, Page, Part, Record, Refused
 from worker.transport.json_reply import read_json
 
@@ -63,15 +64,18 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
     yield from rounds(session, part, cursor, _Mails(session))
 
 
-def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | None]:
+def whereabouts(session: Session, bodies: Sequence[Body]) -> list[str | Refused | None]:
     """The folder in which each mail is now, or None."""
     keys = [body.provider_id if isinstance(body, Message) else "" for body in bodies]
-    found = read_items(session, {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key}, at_once=FEW)
-    if found.again or found.refused:
-        raise found.because or Transient("Microsoft would not say where some mails are.")
     folders = MailFolders(session)
-    where = {key: read_json(body, _Where).parent_folder_id for key, body in found.bodies.items()}
-    return [where[key] if folders.name_of(where.get(key, "")) is not None else None for key in keys]
+
+    def read(_: str, body: bytes) -> str | None:
+        folder = read_json(body, _Where).parent_folder_id
+        return folder if folders.name_of(folder) is not None else None
+
+    paths = {key: f"{_path(key)}?$select=id,parentFolderId" for key in keys if key}
+    where = whereabouts_of(session, paths, read)
+    return [where.get(key) for key in keys]
 
 
 class _Mails:

@@ -190,10 +190,18 @@ def quarantine(tx: Connection, place: StreamPlace, part: bytes, refused: Sequenc
         )
 
 
-def leave_quarantine(tx: Connection, place: StreamPlace, keys: Sequence[bytes]) -> None:
-    """Records that could be taken, or are gone at the provider, leave the quarantine."""
+def leave_quarantine(tx: Connection, place: StreamPlace, keys: Sequence[bytes], *, reason: str | None = None) -> None:
+    """Records that could be taken, or are gone at the provider, leave the quarantine; those in it for `reason` only."""
     if keys:
-        tx.execute(QUERIES["leave_quarantine"], {**place.arguments(), "keys": list(keys)})
+        tx.execute(QUERIES["leave_quarantine"], {**place.arguments(), "keys": list(keys), "reason": reason})
+
+
+def set_aside_for(
+    tx: Connection, place: StreamPlace, part: bytes, reason: str, most_times: int, limit: int
+) -> list[bytes]:
+    """Records that we hold and that were set aside for `reason`, fewer than `most_times` times."""
+    arguments = {**place.arguments(), "part": part, "reason": reason, "most_times": most_times, "limit": limit}
+    return [row["document_key"] for row in tx.execute(QUERIES["set_aside_for"], arguments).fetchall()]
 
 
 def _lives(lives: Sequence[Life]) -> dict[str, object]:

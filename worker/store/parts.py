@@ -225,6 +225,12 @@ def count_swept(tx: Connection, place: StreamPlace, part: bytes, swept: int) -> 
     tx.execute(QUERIES["count_swept"], {**place.arguments(), "part": part, "swept": swept})
 
 
+def count_refused(tx: Connection, place: StreamPlace, part: bytes, refused: int) -> None:
+    """Count records that were set aside outside any page."""
+    if refused:
+        tx.execute(QUERIES["count_refused"], {**place.arguments(), "part": part, "refused": refused})
+
+
 def end_pass(tx: Connection, place: StreamPlace, part: bytes, pass_id: int) -> None:
     """Close a full pass."""
     tx.execute(QUERIES["end_pass"], {**place.arguments(), "part": part, "pass": pass_id})

@@ -20,7 +20,7 @@ from worker.sync.decisions import full_pass_is_due
 from worker.sync.pages import commit_page, prepare
 from worker.sync.run import Run, RunEnd, RunNotes
 from worker.sync.setbacks import OWN_TO_A_PART, Setbacks, require_awake
-from worker.sync.sweep import remove_gone_part, sweep
+from worker.sync.sweep import remove_gone_part, sweep, sweep_unanswered
 
 
 def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
@@ -162,6 +162,8 @@ def _end_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
         if not end.finished:
             return end
         notes = end.notes
+    elif row.set_aside and run.stream.whereabouts is not None:
+        sweep_unanswered(run, run.stream.whereabouts, row, notes)
     notes.parts_done.append(row.part_key.hex())
     return RunEnd(finished=True, not_before=None, notes=notes)
 

@@ -2,7 +2,7 @@
 
     unseen ─▶ few enough? ─▶ delete in batches, each its own transaction ─▶ close the pass
       │           └─ too many ─▶ all of it into a hold, in batches ─▶ close the pass
-      └─ before all that, where a stream can tell: is it in another part by now? then it belongs there
+      └─ before all that, where a stream can tell: is it somewhere else by now? (`whereabouts.py`)
 
 A part that is gone at the provider (a calendar unsubscribed) ends the same way: everything in it is unseen, documents
 and measures.
@@ -11,17 +11,16 @@ and measures.
 from dataclasses import replace
 
 from worker.connectors.contract import Whereabouts
-from worker.records import Body, Kind, read_normal_form
 from worker.store import documents, feed, measures, parts
 from worker.store.feed import Entry, Event
 from worker.store.parts import PartRow
 from worker.sync.decisions import deletions_allowed
-from worker.sync.pages import add_part_for, hold
+from worker.sync.pages import hold
 from worker.sync.run import Run, RunEnd, RunNotes
 from worker.sync.slices import changed_days, hold_measures
+from worker.sync.whereabouts import ask_again, ask_where
 
 BATCH = 1_000
-ASKED_AT_ONCE = 100
 
 
 def sweep(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
@@ -29,7 +28,7 @@ def sweep(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
 
     A pass whose connector covers nothing (`sweeping` is false) is only closed.
     """
-    if row.sweeping and run.stream.whereabouts is not None and not _ask_where(run, run.stream.whereabouts, row, notes):
+    if row.sweeping and run.stream.whereabouts is not None and not ask_where(run, run.stream.whereabouts, row, notes):
         return RunEnd(finished=False, not_before=None, notes=notes)
     while row.sweeping and (keys := _unseen(run, row, notes)):
         too_many = len(keys) > _left(notes)
@@ -43,41 +42,6 @@ def sweep(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:
         parts.end_pass(tx, run.place, row.part_key, row.pass_id)
         run.lease.fence(tx, notes.as_progress())
     return RunEnd(finished=True, not_before=None, notes=notes)
-
-
-def _ask_where(run: Run, whereabouts: Whereabouts, row: PartRow, notes: RunNotes) -> bool:
-    """Ask the provider where the unseen are, before any of them is taken for gone; False if the time slice ended.
-
-    It goes on behind the last key that it asked about, so that what is gone is asked about once.
-    """
-    while True:
-        asked_to = bytes.fromhex(notes.asked_to or "")
-        with run.database.transaction(run.place.workspace) as tx:
-            keys = documents.unseen(tx, run.place, row.part_key, row.pass_id, ASKED_AT_ONCE, after=asked_to)
-            found = documents.bodies(tx, run.place, keys)
-        if not keys:
-            return True
-        opened = [_open(run, *document) for document in found]
-        asked = zip([key for key, _, _ in found], whereabouts(run.session, opened), strict=True)
-        in_part: dict[str, list[bytes]] = {}
-        for key, part in asked:
-            if part is not None:
-                in_part.setdefault(part, []).append(key)
-        with run.database.transaction(run.place.workspace) as tx:
-            parts.lock_connection(tx, run.place.workspace, run.place.connection, run.epoch)
-            for part in sorted(in_part):
-                if run.seals.part_key(run.stream.name, part) == row.part_key:
-                    documents.note_seen(tx, run.place, row.part_key, row.pass_id, in_part[part])
-                else:
-                    documents.move(tx, run.place, add_part_for(run, tx, part), in_part[part])
-            notes.asked_to = keys[-1].hex()
-            run.lease.fence(tx, notes.as_progress())
-        if run.lease.out_of_time():
-            return False
-
-
-def _open(run: Run, key: bytes, kind: str, sealed: bytes) -> Body:
-    return read_normal_form(Kind(kind), run.seals.open("document.body", key, sealed))
 
 
 def _left(notes: RunNotes) -> int:
@@ -103,8 +67,17 @@ def _sweep_batch(run: Run, row: PartRow, notes: RunNotes, keys: list[bytes], *, 
             parts.count_swept(tx, run.place, row.part_key, len(gone))
             notes.swept += len(gone)
             notes.part_deleted += len(gone)
+        if row.set_aside:
+            documents.leave_quarantine(tx, run.place, keys)
         feed.append(tx, run.place.workspace, entries, connection_id=run.place.connection, stream=run.place.stream)
         run.lease.fence(tx, notes.as_progress())
+
+
+def sweep_unanswered(run: Run, whereabouts: Whereabouts, row: PartRow, notes: RunNotes) -> None:
+    """Delete, or hold, what is gone of those of which nobody would tell in the last sweep."""
+    gone = ask_again(run, whereabouts, row, notes)
+    if gone:
+        _sweep_batch(run, row, notes, gone, too_many=len(gone) > _left(notes))
 
 
 def remove_gone_part(run: Run, row: PartRow, notes: RunNotes) -> RunEnd:

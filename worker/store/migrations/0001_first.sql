@@ -304,7 +304,7 @@ CREATE TABLE crm_sync.quarantine (
     stream         text NOT NULL,
     part_key       bytea NOT NULL,
     document_key   bytea NOT NULL,
-    reason         text NOT NULL,                   -- an error's slug
+    reason         text NOT NULL,                   -- an error's slug, or «unanswered»
     detail         text NOT NULL DEFAULT '',        -- where in the record, never what it said
     first_at       timestamptz NOT NULL DEFAULT now(),
     last_at        timestamptz NOT NULL DEFAULT now(),

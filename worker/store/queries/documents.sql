@@ -136,15 +136,31 @@ DELETE FROM crm_sync.pass_seen
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
 
 -- name: quarantine
--- Sets records aside; seen again, they count up.
+-- Sets records aside; seen again for the same reason, they count up.
 INSERT INTO crm_sync.quarantine AS q (workspace_id, connection_id, stream, part_key, document_key, reason, detail)
 SELECT %(workspace)s, %(connection)s, %(stream)s, %(part)s, page.document_key, page.reason, page.detail
 FROM unnest(%(keys)b::bytea[], %(reasons)s::text[], %(details)s::text[]) AS page (document_key, reason, detail)
 ON CONFLICT (workspace_id, connection_id, stream, document_key) DO UPDATE
-SET reason = excluded.reason, detail = excluded.detail, last_at = now(), times = q.times + 1;
+SET reason = excluded.reason, detail = excluded.detail, last_at = now(),
+    times = CASE WHEN q.reason = excluded.reason THEN q.times + 1 ELSE 1 END;
 
 -- name: leave_quarantine
 -- A record that can be taken again, or is gone, leaves the quarantine.
 DELETE FROM crm_sync.quarantine
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s
-  AND document_key = ANY(%(keys)b::bytea[]);
+  AND document_key = ANY(%(keys)b::bytea[]) AND (%(reason)s::text IS NULL OR reason = %(reason)s::text);
+
+-- name: set_aside_for
+-- Records of a part that we hold and that wait in quarantine for one reason. What waits in a hold, or was kept by a person's
+-- word, is left alone.
+SELECT q.document_key
+FROM crm_sync.quarantine q
+JOIN crm_sync.document d USING (workspace_id, connection_id, stream, document_key)
+WHERE q.workspace_id = %(workspace)s AND q.connection_id = %(connection)s AND q.stream = %(stream)s
+  AND q.part_key = %(part)s AND q.reason = %(reason)s AND q.times < %(most_times)s AND d.pass_id <> -1
+  AND NOT EXISTS (
+      SELECT 1 FROM crm_sync.deletion_hold_item i JOIN crm_sync.deletion_hold h USING (workspace_id, hold_id)
+      WHERE i.workspace_id = q.workspace_id AND i.document_key = q.document_key AND h.state = 'open'
+        AND h.connection_id = q.connection_id AND h.stream = q.stream)
+ORDER BY q.times, q.document_key
+LIMIT %(limit)s;

@@ -90,6 +90,10 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream
 UPDATE crm_sync.part SET swept = swept + %(swept)s
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
 
+-- name: count_refused
+UPDATE crm_sync.part SET seen = seen + %(refused)s, refused = refused + %(refused)s
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND stream = %(stream)s AND part_key = %(part)s;
+
 -- name: end_pass
 UPDATE crm_sync.part
 SET in_full_pass = false, sweeping = false, full_pass_at = now(), synced_at = now()
