@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from worker.errors import Unavailable
+from worker.errors import DatabaseFault, Unavailable
 from worker.jobs.bell import Bell, Ring
 from worker.jobs.lanes import Lane
 from worker.store import queries
@@ -47,13 +47,19 @@ class Dispatcher:
 
         Raises:
             Unavailable: Postgres cannot be reached.
+            DatabaseFault: Postgres refused what admits for a lane; the other lanes were served.
         """
-        rings = {}
+        rings, fault = {}, None
         for lane, (due, waiting) in self.look().items():
             serving = threads.get(lane.value, 0)
             if due and room(serving, waiting):
-                rings[lane] = self._admit(lane, serving)
+                try:
+                    rings[lane] = self._admit(lane, serving)
+                except DatabaseFault as error:
+                    fault = error
         self.ring(rings)
+        if fault is not None:
+            raise fault
         return any(rings.values())
 
     def look(self) -> dict[Lane, tuple[bool, int]]:

@@ -13,6 +13,7 @@ from scheduler.loop import Loop
 from scheduler.planner import GRANT_IDLE, Planner
 from tests.conftest import register_workspace
 from tests.sync.scripted import connection_exists
+from worker.errors import DatabaseFault
 from worker.jobs.bell import Bell
 from worker.jobs.lanes import Lane
 from worker.settings import Role, Settings
@@ -186,6 +187,30 @@ def test_a_statement_that_postgres_refuses_holds_up_its_own_part_only_and_ends_n
         stop.set()
         running.join()
     assert ended == [None]
+
+
+@pytest.mark.parametrize("poisoned", ["interactive", "upkeep"])
+def test_a_lane_in_which_postgres_refuses_to_admit_keeps_no_other_lane_from_it(
+    owner_db: Database, scheduler_db: Database, tenant: str, bell: Bell, poisoned: str
+) -> None:
+    with owner_db.transaction() as tx:
+        tx.execute("DELETE FROM crm_sync.job")
+        tx.execute(
+            "INSERT INTO crm_sync.job (workspace_id, kind, lane, args, state, run_at) "
+            "SELECT %s, 'ping', lane, '{}', 'queued', now() FROM unnest(%s::text[]) AS lane",
+            [tenant, [lane.value for lane in Lane]],
+        )
+        tx.execute(
+            f"ALTER TABLE crm_sync.job ADD CONSTRAINT poison CHECK (lane <> '{poisoned}' OR state <> 'admitted')"
+        )
+    try:
+        with pytest.raises(DatabaseFault):
+            Dispatcher(scheduler_db, bell).tick({})
+    finally:
+        with owner_db.transaction() as tx:
+            tx.execute("ALTER TABLE crm_sync.job DROP CONSTRAINT poison")
+    assert states(owner_db) == {"admitted": len(Lane) - 1, "queued": 1}
+    assert sum(bell.unanswered(dict.fromkeys(Lane, 1)).values()) == len(Lane) - 1, "and they are rung"
 
 
 @pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])

@@ -170,7 +170,7 @@ class Asking(Overview):
         """A job's state, progress and outcome; with `open_outcome` also what it answered under seal.
 
         Raises:
-            NotFound: the workspace has no such job.
+            NotFound: the workspace has no such job, or none any more: finished ones are kept for a while only.
         """
         with self._database.transaction(self.workspace) as tx:
             job = jobs_view.read(tx, self.workspace, job_id)

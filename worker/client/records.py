@@ -183,7 +183,7 @@ class Records(Overview):
     def search(self, *, email: str | None = None, phone: str | None = None, limit: int = 200) -> list[Record]:
         """The records that name a person, by one address or one number.
 
-        A record that does not open is left out; the feed shows it with its problem.
+        A record that does not open is left out; `records` shows it with its problem.
 
         Raises:
             BadRequest: neither or both are given, or it is no address or number.
