@@ -142,6 +142,10 @@ class AdminBlocked(AskPerson):
     reason = "blocked_by_admin"
     customer_text = "Your organisation's administrator does not allow this connection. Ask them to permit it."
 
+    def __init__(self, message: str, *, consent_helps: bool = False) -> None:
+        super().__init__(message)
+        self.consent_helps = consent_helps
+
 
 class CursorExpired(CrmSyncError):
     """The provider forgot where we were; a full pass heals it."""

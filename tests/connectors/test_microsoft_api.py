@@ -64,3 +64,11 @@ def test_links_lead_to_graph_and_never_in_a_circle():
         links.next("https://graph.microsoft.com/v1.0/me/x?$skiptoken=1")
     with pytest.raises(ProviderRefused):
         links.next("https://graph.microsoft.com.evil.test/v1.0/me/x")
+
+
+@pytest.mark.parametrize(
+    ("ours", "asked"), [("common", "organizations"), ("consumers", None), ("contoso.example", "contoso.example")]
+)
+def test_an_administrator_is_asked_in_a_directory_that_has_one(ours, asked):
+    url = microsoft_api.MICROSOFT_OAUTH.at_tenant(ours).admin_consent_url
+    assert url == (None if asked is None else f"https://login.microsoftonline.com/{asked}/v2.0/adminconsent")

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
 
 from tests.deployment import Deployment
+from worker.cli.consent import NotConnected, connect_account
 from worker.settings import Settings
 from worker.store.jobs_view import Job
 
@@ -19,7 +21,7 @@ YEAR_S = 365 * 86_400
 
 @pytest.fixture(scope="module")
 def deployment(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    options = {"people": 20, "messages": 30, "events": 5}
+    options = {"people": 20, "messages": 30, "events": 5, "accounts": 6}
     with Deployment.start(
         module_settings, tmp_path_factory.mktemp("logs"), workers=0, schedulers=0, simulator=options
     ) as one:
@@ -38,10 +40,10 @@ def deployment(module_settings: Settings, tmp_path_factory: pytest.TempPathFacto
 def _forgiving(deployment: Deployment) -> Iterator[None]:
     yield
     deployment.simulator.clear_faults()
-    deployment.simulator.control("entra", {"standing_errors": {}})
+    deployment.simulator.control("entra", {"standing_errors": {}, "admin_approval": []})
 
 
-_free = iter(range(4))
+_free = iter(range(5))
 
 
 def account(deployment: Deployment) -> str:
@@ -116,3 +118,35 @@ def test_what_a_refresh_is_told_decides_who_has_to_act(deployment, number, state
     assert now.state == state
     if state == "active":
         assert now.state_reason == "operator_alarm"
+
+
+def test_who_waits_for_an_administrator_is_told_where_one_can_consent_for_all(deployment):
+    person = account(deployment)
+    deployment.simulator.control("entra", {"admin_approval": [person]})
+    blocked = connect(deployment, person)
+    outcome = blocked.outcome
+    assert blocked.reason == "blocked_by_admin"
+    assert outcome is not None
+    connection, url = UUID(outcome["connection_id"]), outcome["admin_consent_url"]
+    assert urlsplit(url).path.endswith("/login.microsoftonline.com/organizations/v2.0/adminconsent")
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    wanted = {f"https://graph.microsoft.com/{name}.Read" for name in ("User", "Contacts", "Mail", "Calendars")}
+    assert set(asked.pop("scope").split()) == wanted | {"openid", "profile", "offline_access"}
+    assert asked == {
+        "client_id": deployment.settings.microsoft_client_id,
+        "redirect_uri": deployment.settings.redirect_uri,
+        "state": str(connection),
+    }
+    assert deployment.client.connection(connection).admin_consent_url == url
+    told = [item.details for item in deployment.client.feed(limit=10_000) if item.connection_id == connection]
+    assert {"state": "blocked_by_admin", "reason": "blocked_by_admin", "admin_consent_url": url} in told
+    with pytest.raises(NotConnected, match="adminconsent") as said:
+        connect_account(
+            deployment.settings, deployment.client, print, provider="outlook",
+            purposes=["contacts", "mail", "calendar"], policy_version="1", agreed_by="user:1",
+            connection_id=connection, account=person, without_browser=True,
+        )  # fmt: skip
+    assert url in str(said.value)
+    deployment.simulator.control("entra", {"admin_approval": []})
+    assert connect(deployment, person, connection).succeeded
+    assert deployment.client.connection(connection).admin_consent_url is None

@@ -155,7 +155,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "answered": timedelta(0), "given_up": timedelta(0), "decided": timedelta(0), "finished": timedelta(0),
         "kept": timedelta(0),
         "age": timedelta(days=1), "rule": "policy", "ended": None,
-        "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)], "most_times": 9,
+        "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)], "most_times": 9, "admin_consent_url": None,
     }  # fmt: skip
 
 

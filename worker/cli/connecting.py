@@ -114,6 +114,12 @@ def connections(workspace: Workspace, as_json: Json = False) -> None:
             "Connections", ["connection_id", "provider", "state", "state_reason", "purposes", "agreed_by"], rows
         )
         show_streams(speech, streams)
+        for item in listed:
+            if item.admin_consent_url is not None:
+                asked = (
+                    f"{item.connection_id} waits for an administrator, who can allow the app for the organisation at:"
+                )
+                speech.say(f"{asked}\n\n  {item.admin_consent_url}\n\nThen connect it once more with --connection.")
 
 
 def show_streams(speech: Speech, streams: list[Any]) -> None:

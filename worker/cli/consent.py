@@ -92,7 +92,15 @@ def _require(job: Job) -> None:
     if job.reason == "misconfigured":
         raise Misconfigured(job.message or "A setting is missing.")
     if not job.succeeded:
-        raise NotConnected(f"Not connected ({job.reason}): {job.message or job.state}")
+        raise NotConnected(f"Not connected ({job.reason}): {job.message or job.state}{_next_step(job.outcome or {})}")
+
+
+def _next_step(outcome: dict[str, Any]) -> str:
+    url = outcome.get("admin_consent_url")
+    if url is None:
+        return ""
+    again = f"--connection {outcome['connection_id']}"
+    return f" They can, for the whole organisation, at this address:\n\n  {url}\n\nThen connect once more with {again}."
 
 
 def _consent_at_simulator(route: str, url: str, account: str | None, scopes: Sequence[str] | None) -> str:

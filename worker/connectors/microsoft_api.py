@@ -61,7 +61,12 @@ MICROSOFT_OAUTH: Final = OAuthFacts(
     # Consent that only an administrator may give (90094, 90095), an app that the person is not assigned to (50105),
     # and rules of the directory about devices and places (53000 to 530034).
     admin_blocked_codes=frozenset(f"AADSTS{number}" for number in (90094, 90095, 50105, 53000, 53003, 530032, 530034)),
-    awaits_admin_codes=frozenset({"consent_required", "AADSTS65001"}),
+    awaits_admin_codes=frozenset({"consent_required", "AADSTS65001", "AADSTS90094", "AADSTS90095"}),
+    # https://learn.microsoft.com/entra/identity-platform/v2-admin-consent (read 2026-11): not «common», since personal
+    # accounts have no administrator.
+    admin_consent_url="https://login.microsoftonline.com/{tenant}/v2.0/adminconsent",
+    admin_tenants=(("common", "organizations"), ("consumers", None)),
+    admin_scope_prefix="https://graph.microsoft.com/",
     misconfigured_codes=frozenset(
         {
             "invalid_client",

@@ -10,8 +10,9 @@ Each of those files says how its cursor lives and dies, how deletions are learne
 
 A person gives each purpose by itself, and no scope is asked for that their purposes do not need. Organisations mostly
 let nobody but an administrator consent to mail: then the connection is `blocked_by_admin` until one has, and the person
-connects it once more. A refresh brings a new refresh token each time. An app cannot give a grant back at Microsoft: a
-disconnect destroys our tokens, and its receipt names the pages where the person takes the access away.
+connects it once more. Where an administrator consents for the whole organisation is told with that state. A refresh
+brings a new refresh token each time. An app cannot give a grant back at Microsoft: a disconnect destroys our tokens,
+and its receipt names the pages where the person takes the access away.
 
 Sources: providers/microsoft-linkedin.md Part A (read 2026-11), and the pages of learn.microsoft.com that it names.
 """
@@ -65,6 +66,14 @@ FACTS: Final = Facts(
         (
             "Have the publisher verified. Since late 2025 most organisations let nobody but an administrator allow "
             "apps to read mail or calendars: expect connections that are `blocked_by_admin` until one has agreed."
+        ),
+        (
+            "Show the address in `admin_consent_url` to the person whose connection is `blocked_by_admin`; there is no "
+            "secret in it. `crm-sync connect` and `crm-sync connections` give it, `Client.connections`, and the entry "
+            "`connection.state` of the feed. An administrator who opens it allows the app for the whole organisation, "
+            "and is sent to your redirect address with `admin_consent=True` and the connection's id as `state`, and "
+            "without a code: greet them there, and connect that connection once more. A block without that address is "
+            "a rule of the organisation about devices, places or licences, which no consent lifts."
         ),
     ),
     docs=("https://learn.microsoft.com/graph/api/overview", "https://learn.microsoft.com/graph/delta-query-overview"),

@@ -31,6 +31,7 @@ from worker.errors import (
     SealBroken,
     SetAside,
 )
+from worker.jobs.admin_consent import admin_consent_url
 from worker.jobs.context import JobContext
 from worker.jobs.give_back import give_back
 from worker.jobs.handler import Handler
@@ -85,7 +86,8 @@ def run(context: JobContext) -> Outcome:
     endpoint = context.services.endpoints.of(connector.facts)
     if answer.code is None:
         if endpoint.is_admins_affair(answer.error, answer.subcode, answer.description):
-            return _blocked(context, was)
+            helps = endpoint.consent_of_admin_helps(answer.error, answer.subcode, answer.description)
+            return _blocked(context, connector, request, was, consent_helps=helps)
         return _denied(context, was, answer.error)
     key = context.services.keys.grant(context.workspace, request.connection_id)
     verifier = key.open("consent.verifier", request.request_id.bytes, request.sealed_verifier).decode()
@@ -94,8 +96,8 @@ def run(context: JobContext) -> Outcome:
         reply = endpoint.exchange(answer.code, Secret(verifier), request.redirect_uri, gate, scopes=request.scopes)
     except ConsentGone:
         return _end_attempt(context, was, "code_lost", "The provider does not take the code. Please connect once more.")
-    except AdminBlocked:
-        return _blocked(context, was)
+    except AdminBlocked as error:
+        return _blocked(context, connector, request, was, consent_helps=error.consent_helps)
     except ConnectionStopped:
         return Cancelled("connection_stopped")
     facts, account_mac = connector.facts, None
@@ -157,14 +159,21 @@ def _denied(context: JobContext, was: StoredConnection, error: str) -> Failed:
     return _end_attempt(context, was, reason, text)
 
 
-def _blocked(context: JobContext, was: StoredConnection) -> Failed:
+def _blocked(
+    context: JobContext, connector: Connector, request: ConsentRequest, was: StoredConnection, *, consent_helps: bool
+) -> Failed:
     """An administrator has to consent first: the connection waits for that, and is then connected by its id."""
+    url = None
+    if consent_helps:
+        url = admin_consent_url(context.services, connector, was.connection_id, request.purposes)
     if was.state in {State.CONNECTING, State.RECONNECT_NEEDED}:
         with context.services.database.transaction(context.workspace) as tx:
             state, reason = State.BLOCKED_BY_ADMIN, AdminBlocked.reason
-            connections.stop(tx, context.workspace, was.connection_id, state, reason, epoch=was.epoch)
+            connections.stop(
+                tx, context.workspace, was.connection_id, state, reason, epoch=was.epoch, admin_consent_url=url
+            )
             context.fence(tx)
-    outcome = {"connection_id": str(was.connection_id)}
+    outcome = {"connection_id": str(was.connection_id), **({"admin_consent_url": url} if url else {})}
     return Failed(AdminBlocked.reason, AdminBlocked.customer_text, outcome)
 
 

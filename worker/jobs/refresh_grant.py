@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from worker.connectors import registry
 from worker.errors import AdminBlocked, BadRequest, ConsentGone, KeyMissing, Misconfigured
+from worker.jobs.admin_consent import admin_consent_url
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, Outcome
@@ -21,7 +22,8 @@ def run(context: JobContext) -> Outcome:
         was = connections.read(tx, workspace, context.connection_id)
     if was is None or was.state is not State.ACTIVE:
         return Cancelled("connection_not_active")
-    facts = registry.load(was.provider).facts
+    connector = registry.load(was.provider)
+    facts = connector.facts
     gate = context.gate(was.epoch)
     source = services.grants.token_source(
         workspace, context.connection_id, services.endpoints.of(facts), facts.oauth, gate
@@ -29,8 +31,9 @@ def run(context: JobContext) -> Outcome:
     try:
         source.renew()
     except (ConsentGone, AdminBlocked) as error:
+        url = admin_consent_url(services, connector, context.connection_id, was.purposes)
         with services.database.transaction(workspace) as tx:
-            revocation.grant_ended(tx, workspace, context.connection_id, was.epoch, error)
+            revocation.grant_ended(tx, workspace, context.connection_id, was.epoch, error, admin_consent_url=url)
             context.fence(tx)
         return Failed(error.reason, error.customer_text)
     except (Misconfigured, KeyMissing) as error:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from worker.connectors import registry
 from worker.connectors.contract import Connector, Facts, Stream
 from worker.errors import AdminBlocked, BadRequest, ConsentGone, KeyMissing, Misconfigured, ScopeMissing
+from worker.jobs.admin_consent import admin_consent_url
 from worker.jobs.context import JobContext
 from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, HandBack, Outcome, Parked, Yield
@@ -83,8 +84,11 @@ def run(context: JobContext) -> Outcome:
             context.fence(tx)
         return Failed(error.reason, error.customer_text)
     except (ConsentGone, AdminBlocked) as error:
+        url = admin_consent_url(context.services, connector, context.connection_id, connection.purposes)
         with context.services.database.transaction(context.workspace) as tx:
-            revocation.grant_ended(tx, context.workspace, context.connection_id, connection.epoch, error)
+            revocation.grant_ended(
+                tx, context.workspace, context.connection_id, connection.epoch, error, admin_consent_url=url
+            )
             context.fence(tx)
         return Failed(error.reason, error.customer_text)
     except (Misconfigured, KeyMissing) as error:

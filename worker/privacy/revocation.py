@@ -36,14 +36,27 @@ def state_after(error: AskPerson) -> tuple[State, str]:
     return State.RECONNECT_NEEDED, "reply_lost" if "reply_lost" in str(error) else GRANT_REVOKED
 
 
-def grant_ended(tx: Connection, workspace: str, connection_id: UUID, epoch: int, error: AskPerson) -> bool:
-    """Stop a connection whose grant the provider ended. False if its epoch has moved on: then it is another grant."""
+def grant_ended(
+    tx: Connection,
+    workspace: str,
+    connection_id: UUID,
+    epoch: int,
+    error: AskPerson,
+    *,
+    admin_consent_url: str | None = None,
+) -> bool:
+    """Stop a connection whose grant the provider ended. False if its epoch has moved on: then it is another grant.
+
+    `admin_consent_url` is told to whoever waits for an administrator, if their consent is what is missing.
+    """
     state, reason = state_after(error)
     was = connections.lock(tx, workspace, connection_id)
     if was is not None and was.epoch == epoch and was.account_mac is not None and state is State.RECONNECT_NEEDED:
         # A dead grant is nobody's sibling: the last living one is the one that revokes when it goes.
         siblings.remove(tx, workspace, connection_id, was.account_mac)
-    return connections.stop(tx, workspace, connection_id, state, reason, epoch=epoch) is not None
+    url = admin_consent_url if isinstance(error, AdminBlocked) and error.consent_helps else None
+    stopped = connections.stop(tx, workspace, connection_id, state, reason, epoch=epoch, admin_consent_url=url)
+    return stopped is not None
 
 
 def scope_missing(tx: Connection, place: StreamPlace, epoch: int, error: ScopeMissing) -> bool:

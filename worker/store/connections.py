@@ -182,12 +182,20 @@ def activate(
 
 
 def stop(
-    tx: Transaction, workspace: str, connection_id: UUID, state: State, reason: str, *, epoch: int | None = None
+    tx: Transaction,
+    workspace: str,
+    connection_id: UUID,
+    state: State,
+    reason: str,
+    *,
+    epoch: int | None = None,
+    admin_consent_url: str | None = None,
 ) -> int | None:
     """Stop a connection: from the commit on, no request starts and no page commits for what began before (P1, P2).
 
     Jobs that have not begun are cancelled; those that run find out at their gate or their fence. With `epoch`, only
     a connection that still has it is stopped, so that an error of an ended consent does not end its successor.
+    `admin_consent_url` is kept with it, and told, as long as that state lasts.
 
     Returns:
         The new epoch; None if nothing was stopped, because it was stopped already or may not go to that state.
@@ -196,9 +204,10 @@ def stop(
     if was is None or was.state not in _MAY_BECOME[state] or (epoch is not None and was.epoch != epoch):
         return None
     key = _key(workspace, connection_id)
-    row = tx.execute(QUERIES["stop"], {**key, "state": state.value, "reason": reason}).fetchone()
+    becomes = {"state": state.value, "reason": reason, "admin_consent_url": admin_consent_url}
+    row = tx.execute(QUERIES["stop"], {**key, **becomes}).fetchone()
     cancel_jobs(tx, workspace, connection_id, state, reason)
-    _announce(tx, workspace, connection_id, state, reason)
+    _announce(tx, workspace, connection_id, state, reason, admin_consent_url)
     return int(row["epoch"]) if row else None
 
 
@@ -279,8 +288,18 @@ def announce_state(tx: Transaction, workspace: str, connection_id: UUID, state: 
     _announce(tx, workspace, connection_id, state, reason)
 
 
-def _announce(tx: Transaction, workspace: str, connection_id: UUID, state: State, reason: str | None) -> None:
-    entry = Entry(Event.CONNECTION_STATE, details={"state": state.value, "reason": reason})
+def _announce(
+    tx: Transaction,
+    workspace: str,
+    connection_id: UUID,
+    state: State,
+    reason: str | None,
+    admin_consent_url: str | None = None,
+) -> None:
+    details = {"state": state.value, "reason": reason}
+    if admin_consent_url is not None:
+        details["admin_consent_url"] = admin_consent_url
+    entry = Entry(Event.CONNECTION_STATE, details=details)
     feed.append(tx, workspace, [entry], connection_id=connection_id)
 
 

@@ -29,12 +29,17 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One account linked to the workspace, with its consent."""
+    """One account linked to the workspace, with its consent.
+
+    `admin_consent_url` is where an administrator can allow the app for the whole organisation, while that is what a
+    connection that is `blocked_by_admin` waits for. Anybody may see it.
+    """
 
     connection_id: UUID
     provider: str
     state: str
     state_reason: str | None
+    admin_consent_url: str | None
     state_since: datetime
     purposes: list[str]
     scopes: list[str]

@@ -33,7 +33,7 @@ class Event(StrEnum):
     MEASURES_CHANGED = "measures.changed"
     """Days of an ad account were restated; read `details.from` to `details.to` of `details.account` anew."""
     CONNECTION_STATE = "connection.state"
-    """A connection changed its state: `details.state` and `details.reason`."""
+    """A connection changed its state: `details.state`, `details.reason`; `admin_consent_url` if it waits for that."""
     CONNECTION_PURGED = "connection.purged"
     """All data of a connection was deleted: `details.documents`, `details.measures`."""
     STREAM_STATE = "stream.state"
@@ -51,7 +51,7 @@ class Event(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One thing to announce. `details` holds codes and numbers only."""
+    """One thing to announce. `details` holds codes, numbers and addresses that anybody may see, nothing else."""
 
     event: Event
     document_key: bytes | None = None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from worker.errors import BadRequest, ProviderRefused, ReplyLost, Throttled, TooMuchData, Transient
 from worker.transport.authlib_door import AuthlibDoor, Post, authlib_client
@@ -29,6 +29,7 @@ TOKEN_DEADLINE_S: Final = 15.0
 _MAX_BODY_BYTES: Final = 1024 * 1024
 _DEAD_ALREADY: Final = frozenset({"invalid_token", "invalid_grant"})
 """What providers call a token that they know no more; RFC 7009 would have them say nothing of it."""
+_OF_OPENID: Final = frozenset({"openid", "profile", "email", "offline_access"})
 _NUMBERED = re.compile(r"\bAADSTS\d{4,8}\b")
 
 
@@ -185,8 +186,30 @@ class OAuthEndpoint:
 
         Of the description only the provider's numbers are read.
         """
-        codes = {error, subcode, *_NUMBERED.findall(description[:2000])}
-        return bool(codes & (self._facts.admin_blocked_codes | self._facts.awaits_admin_codes))
+        known = self._facts.admin_blocked_codes | self._facts.awaits_admin_codes
+        return bool(_codes(error, subcode, description) & known)
+
+    def consent_of_admin_helps(self, error: str, subcode: str, description: str) -> bool:
+        """Whether what the administrator has to do first is to consent, and not to lift a rule of theirs."""
+        return bool(_codes(error, subcode, description) & self._facts.awaits_admin_codes)
+
+    def admin_consent_url(self, *, redirect_uri: str, scopes: Iterable[str], state: str) -> str | None:
+        """Where an administrator consents for a whole organisation; None if the provider has no such page.
+
+        The address may be shown to anybody, and so may `state`, with which the administrator comes back.
+        """
+        if self._facts.admin_consent_url is None:
+            return None
+        prefix = self._facts.admin_scope_prefix
+        wanted = [scope if scope in _OF_OPENID else f"{prefix}{scope}" for scope in dict.fromkeys(scopes)]
+        params = {
+            "client_id": self._client.client_id,
+            "scope": " ".join(wanted),
+            "redirect_uri": redirect_uri,
+            "state": state,
+        }
+        query = urlencode(params, quote_via=quote)
+        return self._transport.shown_address(f"{self._facts.admin_consent_url}?{query}")
 
     def _post(
         self, url: str, form: str, headers: Mapping[str, str], gate: Gate | None, accept: frozenset[str]
@@ -239,6 +262,10 @@ class OAuthEndpoint:
 
 def _until(reply: Reply) -> datetime | None:
     return retry_hint(reply.header("retry-after"), datetime.now(UTC)).until
+
+
+def _codes(error: str, subcode: str, description: str) -> set[str]:
+    return {error, subcode, *_NUMBERED.findall(description[:2000])}
 
 
 def _text(value: Secret | str) -> str:

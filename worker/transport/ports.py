@@ -125,9 +125,11 @@ class OAuthFacts:
 
     `{tenant}` in a URL stands for the directory that our registration serves. Codes are what an error names itself by:
     its `error`, the field that refines it, and Microsoft's numbers as `AADSTS90094`; the most special one that any set
-    knows decides. `awaits_admin_codes` are those with which the consent page sends somebody back who may not consent
-    by themselves. `adding_params` go to the consent page when a purpose is added to a living grant. `subject_claim`
-    names the steady id in what `userinfo_url` answers. `consent_pages` is where people take our access away themselves.
+    knows decides. `awaits_admin_codes` are those that an administrator's consent cures, for which `admin_consent_url`
+    asks: in the directory that `admin_tenants` names in place of ours, if there is one, and for scopes that begin with
+    `admin_scope_prefix`. `adding_params` go to the consent page when a purpose is added to a living grant.
+    `subject_claim` names the steady id in what `userinfo_url` answers. `consent_pages` is where people take our access
+    away themselves.
     """
 
     authorize_url: str
@@ -151,11 +153,17 @@ class OAuthFacts:
     subject_claim: str = "sub"
     consent_pages: tuple[str, ...] = ()
     library: TokenLibrary = TokenLibrary.AUTHLIB
+    admin_consent_url: str | None = None
+    admin_tenants: tuple[tuple[str, str | None], ...] = ()
+    admin_scope_prefix: str = ""
 
     def at_tenant(self, tenant: str) -> Self:
         """The same for one directory of the provider's."""
+        admins = dict(self.admin_tenants).get(tenant, tenant)
+        asks_admins = self.admin_consent_url is not None and admins is not None
         return replace(
             self,
+            admin_consent_url=(self.admin_consent_url or "").replace("{tenant}", admins or "") if asks_admins else None,
             authorize_url=self.authorize_url.replace("{tenant}", tenant),
             token_url=self.token_url.replace("{tenant}", tenant),
         )

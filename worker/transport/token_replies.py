@@ -121,7 +121,8 @@ def _by_code(body: _ErrorBody, status: int, facts: OAuthFacts, until: datetime |
                 "and at the provider. No customer is disconnected by this."
             )
         if code in facts.admin_blocked_codes:
-            return AdminBlocked(f"An administrator does not allow the app ({shown}).")
+            helps = code in facts.awaits_admin_codes
+            return AdminBlocked(f"An administrator does not allow the app ({shown}).", consent_helps=helps)
         if code in facts.consent_gone_codes:
             return ConsentGone(f"The provider ended the consent ({shown}).")
         if code in _THROTTLED_CODES | facts.throttled_codes:

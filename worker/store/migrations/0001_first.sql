@@ -37,6 +37,7 @@ CREATE TABLE crm_sync.connection (
         CONSTRAINT connection_state_is_known CHECK (state IN
             ('connecting', 'active', 'reconnect_needed', 'blocked_by_admin', 'disconnected', 'deleting')),
     state_reason    text,
+    admin_consent_url text,                         -- where an administrator can allow the app; while blocked by one
     state_since     timestamptz NOT NULL DEFAULT now(),
     epoch           bigint NOT NULL DEFAULT 1,      -- moves on at every stop; gates and pages check it
     account_mac     bytea,                          -- HMAC of (provider, project, subject) under the deployment key
@@ -687,8 +688,8 @@ GRANT SELECT ON
     crm_sync.deletion_hold, crm_sync.deletion_hold_item, crm_sync.measure, crm_sync.measured_account,
     crm_sync.campaign_day, crm_sync.feed_head, crm_sync.feed_entry, crm_sync.receipt
     TO crm_sync_crm;
-GRANT SELECT (workspace_id, connection_id, provider, state, state_reason, state_since, epoch, purposes, scopes,
-              policy_version, agreed_by, agreed_at, created_at) ON crm_sync.connection TO crm_sync_crm;
+GRANT SELECT (workspace_id, connection_id, provider, state, state_reason, admin_consent_url, state_since, epoch, purposes,
+              scopes, policy_version, agreed_by, agreed_at, created_at) ON crm_sync.connection TO crm_sync_crm;
 GRANT SELECT (workspace_id, connection_id, stream, part_key, sealed_key, page_number, pass_id, in_full_pass, full_pass_at,
               synced_at, error_reason, error_at, seen, saved, unchanged, deleted, repeated, skipped, refused, swept)
     ON crm_sync.part TO crm_sync_crm;

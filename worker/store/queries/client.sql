@@ -65,8 +65,8 @@ WHERE workspace_id = %(workspace)s AND job_id = %(job_id)s AND state IN ('dead',
 RETURNING job_id;
 
 -- name: connections
-SELECT connection_id, provider, state, state_reason, state_since, purposes, scopes, policy_version, agreed_by, agreed_at,
-       created_at
+SELECT connection_id, provider, state, state_reason, admin_consent_url, state_since, purposes, scopes, policy_version,
+       agreed_by, agreed_at, created_at
 FROM crm_sync.connection
 WHERE workspace_id = %(workspace)s AND (%(connection)s::uuid IS NULL OR connection_id = %(connection)s::uuid)
 ORDER BY created_at, connection_id;

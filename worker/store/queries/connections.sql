@@ -28,7 +28,7 @@ ORDER BY created_at, connection_id;
 
 -- name: activate
 UPDATE crm_sync.connection
-SET state = 'active', state_reason = NULL,
+SET state = 'active', state_reason = NULL, admin_consent_url = NULL,
     state_since = CASE WHEN state = 'active' THEN state_since ELSE now() END,
     account_mac = %(account_mac)s, purposes = %(purposes)s, scopes = %(scopes)s,
     policy_version = %(policy_version)s, agreed_by = %(agreed_by)s, agreed_at = now(), plan_due_at = now()
@@ -37,7 +37,8 @@ WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s;
 -- name: stop
 -- From here on no gate opens and no page commits for what began before. Some rules count from a disconnect.
 UPDATE crm_sync.connection
-SET state = %(state)s, state_reason = %(reason)s, state_since = now(), epoch = epoch + 1, plan_due_at = now()
+SET state = %(state)s, state_reason = %(reason)s, admin_consent_url = %(admin_consent_url)s, state_since = now(),
+    epoch = epoch + 1, plan_due_at = now()
 WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s
 RETURNING epoch;
 
