@@ -261,6 +261,16 @@ def test_keyrings_are_made_once_and_never_overwritten(run: Run, tmp_path: Path) 
     assert {path: Path(path).read_text() for path in made.values()} == before
 
 
+def test_what_is_held_is_counted_for_one_tenant_or_for_each(run: Run, connection: str) -> None:
+    del connection
+    assert run("workspaces", "add", "empty").returncode == 0
+    one = read(run("retention", "report", "-w", "acme", "--json"))
+    assert {"acme"} == {row["workspace_id"] for row in one}
+    assert read(run("retention", "report", "--all", "--json")) == one
+    neither = run("retention", "report")
+    assert (neither.returncode, "--all" in neither.stderr) == (2, True)
+
+
 def test_an_error_with_json_is_json_too(run: Run) -> None:
     done = run("connections", "-w", "nobody", "--json")
     assert json.loads(done.stderr) | {"message": ""} == {"error": "not_found", "message": "", "exit_code": 4}

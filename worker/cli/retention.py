@@ -2,13 +2,17 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli.options import Json, Workspace
 from worker.cli.speech import shown, span, speaking
 from worker.errors import BadRequest
+
+if TYPE_CHECKING:
+    from worker.client import Client
+    from worker.store.database import Database
 
 app = typer.Typer(no_args_is_help=True)
 Connector = Annotated[str, typer.Argument(help="the connector's name, such as gmail")]
@@ -79,28 +83,54 @@ def list_rules(workspace: Workspace, as_json: Json = False) -> None:
 
 
 @app.command()
-def report(workspace: Workspace, as_json: Json = False) -> None:
+def report(
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", "-w", envvar="CRM_SYNC_WORKSPACE", help="the tenant that it is about")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="every tenant, one after another; the owner's login lists them, and no more")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show what is held by kind: how much, since when, what ends next by which rule, what is due for deletion.
+
+    These are counts and times; nothing of any record is shown. With --all, each tenant is still counted within its own
+    walls, so no login sees more than one at a time.
 
     Example: crm-sync retention report -w acme --json
     """
+    if workspace is None and not every:
+        raise typer.BadParameter("Name a tenant, or ask for --all.", param_hint="--workspace")
     with speaking(as_json) as speech:
         from worker.cli.environment import environment  # noqa: PLC0415 - heavy
         from worker.settings import Role  # noqa: PLC0415 - likewise
-        from worker.store import retention  # noqa: PLC0415 - likewise
+        from worker.store.queries import load  # noqa: PLC0415 - likewise
 
-        with environment() as opened, opened.client(workspace) as crm, opened.database(Role.WORKER) as database:
-            crm.workspace_facts()
-            rows = crm.retention_report()
-            with database.transaction(workspace) as tx:
-                due = retention.count_due(tx, workspace)
-        for row in rows:
-            row["due"] = due.pop((row["connector"], row["kind"]), 0)
-        rows += [
-            {"connector": connector, "kind": kind, "held": 0, "due": count} for (connector, kind), count in due.items()
-        ]
+        with environment() as opened:
+            names = [workspace or ""]
+            if every:
+                with opened.database(Role.OWNER) as database, database.transaction() as tx:
+                    names = [row["workspace_id"] for row in tx.execute(load("client")["workspaces"]).fetchall()]
+            with opened.client(names[0] if names else "none") as crm, opened.database(Role.WORKER) as database:
+                rows = [row for name in names for row in _held(crm.at(name), database)]
         columns = ["connector", "kind", "held", "oldest", "next_end", "rule", "due", "source"]
-        speech.table("Held", columns, rows)
+        speech.table("Held", ["workspace_id", *columns] if every else columns, rows)
+
+
+def _held(crm: "Client", database: "Database") -> list[dict[str, Any]]:
+    """What one tenant holds, and what of it waits for its sweep, which only the worker's login may count."""
+    from worker.store import retention  # noqa: PLC0415 - heavy
+
+    crm.workspace_facts()
+    rows = crm.retention_report()
+    with database.transaction(crm.workspace) as tx:
+        due = retention.count_due(tx, crm.workspace)
+    for row in rows:
+        row["due"] = due.pop((row["connector"], row["kind"]), 0)
+    rows += [
+        {"connector": connector, "kind": kind, "held": 0, "due": count} for (connector, kind), count in due.items()
+    ]
+    return [{"workspace_id": crm.workspace, **row} for row in rows]
 
 
 def why(
