@@ -44,6 +44,27 @@ def test_p9_the_rule_that_is_met_first_ends_a_record(given_rules: Retention, dat
     assert given_rules.due("message", dated, NOW) == due
 
 
+@given(
+    st.timedeltas(min_value=timedelta(hours=1), max_value=timedelta(days=36_500)),
+    st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=40_000)),
+    st.integers(min_value=0, max_value=500),
+)
+def test_p9_a_window_is_cut_to_what_a_rule_leaves_and_to_no_less(age: timedelta, ago: timedelta, days: int) -> None:
+    own = rules(400 * DAY, own=age, own_counted="record_date")
+    received = NOW - ago
+    window = own.window_days("message", days)
+    assert 0 < window <= (days or window)
+    end = own.due("message", received.date(), NOW).expires_at
+    lives, wanted = end is None or end > NOW, not days or received >= NOW - days * DAY
+    assert received >= NOW - window * DAY or not lives or not wanted
+    assert received < NOW - (window + 1) * DAY or ago <= age + 2 * DAY
+
+
+def test_p9_a_rule_that_counts_from_the_last_showing_leaves_a_window_as_it_is() -> None:
+    assert rules(400 * DAY, own=3 * DAY).window_days("message", 365) == 365
+    assert rules(400 * DAY, own=3 * DAY).window_days("contact", 365) == 365
+
+
 ages = st.one_of(st.none(), st.timedeltas(min_value=timedelta(hours=1), max_value=timedelta(days=90_000)))
 ways = st.sampled_from(["fetched", "record_date"])
 

@@ -88,7 +88,10 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="Gmail quota units a minute and user (6,000 for projects since May 2026)")
     ] = 6_000
     gmail_window_days: Annotated[
-        int, Field(ge=0, description="how far back the first pass of messages reaches; 0 means everything")
+        int,
+        Field(
+            ge=0, description="how far back a full pass of messages reaches (0: all), unless a rule ends mail sooner"
+        ),
     ] = 365
 
     google_ads_api_version: Annotated[
@@ -127,7 +130,11 @@ class Settings(BaseSettings):
         int, Field(ge=4, description="requests to one mailbox that may be under way at the same time (4 is documented)")
     ] = 4
     outlook_window_days: Annotated[
-        int, Field(ge=0, description="how far back the first pass of a mail folder reaches; 0 means everything")
+        int,
+        Field(
+            ge=0,
+            description="how far back a full pass of a mail folder reaches (0: all), unless a rule ends mail sooner",
+        ),
     ] = 365
     outlook_calendar_days_back: Annotated[
         int, Field(ge=0, le=900, description="how far back calendars are read; what is older stays as it was last seen")

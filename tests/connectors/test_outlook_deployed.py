@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
 import pytest
@@ -43,7 +43,7 @@ def _forgiving(deployment: Deployment) -> Iterator[None]:
     deployment.simulator.control("entra", {"standing_errors": {}, "admin_approval": []})
 
 
-_free = iter(range(5))
+_free = iter(range(6))
 
 
 def account(deployment: Deployment) -> str:
@@ -150,3 +150,25 @@ def test_who_waits_for_an_administrator_is_told_where_one_can_consent_for_all(de
     deployment.simulator.control("entra", {"admin_approval": []})
     assert connect(deployment, person, connection).succeeded
     assert deployment.client.connection(connection).admin_consent_url is None
+
+
+def test_p9_mail_that_a_workspaces_rule_would_end_at_once_is_not_even_read(deployment):
+    person, now_s = account(deployment), deployment.simulator.control("clock")["now"]
+    ages = {
+        item["immutable_id"]: (now_s - item["received_at"]) / 86_400
+        for item in deployment.simulator.truth(person, "messages")
+        if item["folder"].split("/")[0] not in AWAY
+    }
+    days = int(sorted(ages.values())[len(ages) // 2])
+    since = deployment.simulator.control("requests")["last"]
+    deployment.client.set_retention("outlook", "message", timedelta(days=days))
+    try:
+        deployment.sync(connected(deployment, person), "messages")
+    finally:
+        deployment.client.unset_retention("outlook", "message")
+    asked = [each["path"] for request in deployment.simulator.requests(since) for each in request["inner"]]
+    read = {unquote(path.rpartition("/me/messages/")[2]) for path in asked}
+    assert {key for key, age in ages.items() if age < days - 1} <= read
+    old = {key for key, age in ages.items() if age > days + 1}
+    assert old
+    assert not old & read

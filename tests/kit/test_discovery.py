@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from worker.connectors.contract import Facts, Option
 from worker.errors import Misconfigured
 from worker.jobs.endpoints import Endpoints
 from worker.jobs.sync_stream import options_of
+from worker.privacy.retention import Retention
 from worker.settings import Settings
 from worker.transport.client import Transport
 
@@ -23,6 +25,7 @@ from worker.connectors.contract import Connector
 CONNECTOR = Connector(facts=replace(GOOGLE.facts, name="{name}", title="Made elsewhere"), streams=GOOGLE.streams)
 """
 GROUP = "crm_sync.connectors"
+NO_RULES = Retention(datetime(2026, 11, 26, tzinfo=UTC))
 
 
 def run(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -116,7 +119,7 @@ def test_settings_of_a_third_party_come_by_environment_and_are_secret(foreign: S
 
 def test_an_option_of_a_third_party_is_read_as_its_default_is(foreign: Settings) -> None:
     options = (Option("page", "fig_page", 20), Option("colour", "fig_colour", "red"), Option("none", "fig_none"))
-    assert options_of(facts(options=options), foreign) == {"page": 7, "colour": "red"}
+    assert options_of(facts(options=options), foreign, NO_RULES) == {"page": 7, "colour": "red"}
     wrong = foreign.model_validate({"mode": "development", "fig_page": "many"})
     with pytest.raises(Misconfigured, match="CRM_SYNC_FIG_PAGE must be a whole number"):
-        options_of(facts(options=options), wrong)
+        options_of(facts(options=options), wrong, NO_RULES)

@@ -82,11 +82,15 @@ class Option:
     """A setting of a connector: `field` is its name in `worker.settings`, or a third party's own.
 
     `CRM_SYNC_` and the field in capitals is the variable. A default makes it optional; a number's is read as a number.
+
+    `window_of` says that it is how many days back records of that kind are read, 0 for all: where a rule ends them
+    sooner, by their own day, the connector is handed the shorter of the two.
     """
 
     name: str
     field: str
     default: int | str | None = None
+    window_of: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@
 
 scope       gmail.readonly: bodies cannot be read with less
 window      the setting `window_days` (0: all) says how far back the first pass reads. Older mail is listed only: what
-            we hold of it stays, what we do not hold is not ours. Mail that arrives later is read whatever its date
+            we hold of it stays, what we do not hold is not ours. Mail that arrives later is read whatever its date. A
+            rule that ends mail sooner makes the window of the next full pass shorter
 cursor      a place in a list, or a history id; ids that were listed and not yet read go with it, so that a page is
             never passed over for a message that Google would not give just then. The history id of a pass is taken
             before it lists, that of a run is stored only after its last page
@@ -51,7 +52,7 @@ SCOPE: Final = "https://www.googleapis.com/auth/gmail.readonly"
 HOSTS: Final = frozenset({"gmail.googleapis.com"})
 BUDGETS: Final = (google_api.GMAIL_USER, google_api.GMAIL_PROJECT)
 BUDGET_OPTIONS: Final = {google_api.GMAIL_USER.name: "gmail_units_per_minute"}
-WINDOW: Final = Option("window_days", "gmail_window_days")
+WINDOW: Final = Option("window_days", "gmail_window_days", window_of=Kind.MESSAGE)
 
 BATCH_URL: Final = "https://gmail.googleapis.com/batch"
 MOST_IN_BATCH: Final = 49

@@ -4,7 +4,7 @@ parts       the mail folders, however deep, without those that `outlook_folders.
 window      the setting `window_days` (0: all) says how far back the first pass of a folder reads; what is older is
             listed only, and what we hold of it stays. Graph could cut the window out itself, but then gives at most
             5,000 mails of it and says nothing of the rest. Mail that comes, moves or changes later is read whatever its
-            date
+            date. A rule that ends mail sooner makes the window of the next full pass shorter
 cursor      the link of a folder's next round, or of the next page within one, with the ids still to be looked at
 dies        410, or 400 on a link: that folder is passed in full, and only what is new is read; the others go on
 deletions   a removal is looked at before it is believed: a mail that was moved is removed in one folder and new in
@@ -38,7 +38,7 @@ from worker.records import Attachment, Body, Kind, Message, Page, Part, Record, 
 from worker.transport.json_reply import read_json
 
 SCOPE: Final = "Mail.Read"
-WINDOW: Final = Option("window_days", "outlook_window_days")
+WINDOW: Final = Option("window_days", "outlook_window_days", window_of=Kind.MESSAGE)
 PAGE_SIZE: Final = 500
 SELECT: Final = "id,receivedDateTime"
 FINGERPRINT: Final = f"1|{SELECT}"

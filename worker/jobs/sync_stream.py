@@ -19,9 +19,10 @@ from worker.jobs.handler import Handler
 from worker.jobs.outcomes import Cancelled, Done, Failed, HandBack, Outcome, Parked, Yield
 from worker.jobs.provider_session import open_session
 from worker.privacy import revocation
+from worker.privacy.retention import Retention
 from worker.records import Part
 from worker.settings import Settings
-from worker.store import documents, parts
+from worker.store import documents, parts, retention
 from worker.store.documents import StreamPlace
 from worker.store.parts import ConnectionRow
 from worker.sync.engine import run_stream
@@ -61,6 +62,7 @@ def run(context: JobContext) -> Outcome:
     with context.services.database.transaction(context.workspace) as tx:
         connection = parts.read_connection(tx, context.workspace, context.connection_id)
         stream_row = parts.read_stream(tx, place)
+        rules = retention.rules(tx, context.workspace, context.connection_id)
     if connection is None or stream_row is None:
         raise BadRequest(f"Workspace «{context.workspace}» has no stream «{place.stream}» on that connection.")
     if connection.state != "active":
@@ -73,7 +75,8 @@ def run(context: JobContext) -> Outcome:
         return Failed("purpose_missing", f"The connection was not given the purpose «{stream.purpose}».")
     try:
         _require_scopes(stream, connection)
-        outcome = _work(context, place, connector, stream, connection)
+        options = options_of(connector.facts, context.services.settings, Retention.of(rules))
+        outcome = _work(context, place, connector, stream, connection, options)
         if connection.state_reason is not None:
             with context.services.database.transaction(context.workspace) as tx:
                 revocation.works_again(tx, context.workspace, context.connection_id)
@@ -106,13 +109,18 @@ def _require_scopes(stream: Stream, connection: ConnectionRow) -> None:
 
 
 def _work(
-    context: JobContext, place: StreamPlace, connector: Connector, stream: Stream, connection: ConnectionRow
+    context: JobContext,
+    place: StreamPlace,
+    connector: Connector,
+    stream: Stream,
+    connection: ConnectionRow,
+    options: dict[str, int | str],
 ) -> Outcome:
     services = context.services
     seals = services.keys.records(place.workspace, place.connection)
     session = StreamSession(
         http=open_session(context, connector.facts, place.connection, connection.epoch, connection.account_mac),
-        options=options_of(connector.facts, services.settings),
+        options=options,
         context=context,
         place=place,
         seals=seals,
@@ -138,10 +146,15 @@ def _work(
     return Done(end.notes.as_progress())
 
 
-def options_of(facts: Facts, settings: Settings) -> dict[str, int | str]:
-    """The connector's own settings: those that are set, or have a default. Pure."""
-    found = {option.name: settings.own(option.field, option.default) for option in facts.options}
-    return {name: value for name, value in found.items() if value is not None}
+def options_of(facts: Facts, settings: Settings, rules: Retention) -> dict[str, int | str]:
+    """The connector's own settings: those that are set, or have a default; windows no longer than rules allow. Pure."""
+    found: dict[str, int | str] = {}
+    for option in facts.options:
+        value = settings.own(option.field, option.default)
+        if value is not None:
+            window = option.window_of is not None
+            found[option.name] = rules.window_days(option.window_of or "", int(value)) if window else value
+    return found
 
 
 HANDLER = Handler("sync_stream", run, deadline=timedelta(minutes=5))

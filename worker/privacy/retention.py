@@ -125,6 +125,14 @@ class Retention:
         except OverflowError:
             return date.min
 
+    def window_days(self, kind: str, days: int) -> int:
+        """Of a window of `days` back (0: all), what is worth reading: what is older would be over when it comes."""
+        dated = self.terms[kind].dated if kind in self.terms else None
+        if dated is None:
+            return days
+        longest = max(1, -(-dated.max_age // timedelta(days=1)))
+        return min(days, longest) if days else longest
+
     def wants_renewal(self, kind: str, fetched_at: datetime) -> bool:
         """Whether enough time has gone by to note that the provider showed a record again."""
         ages = self._ages_from_fetch(kind)
