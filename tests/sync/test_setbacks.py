@@ -136,6 +136,18 @@ def test_whoever_asks_for_everything_has_closed_parts_asked_too(bench: Make) -> 
     assert one.names() == one.truth()
 
 
+def test_whoever_asks_for_everything_has_parts_asked_once_that_are_to_be_left_alone(bench: Make) -> None:
+    one = bench(world := Moody())
+    del world.parts["c"]
+    world.moods = {"a": lambda: Transient("a moment"), "b": throttled_for(seconds=40)}
+    with pytest.raises(Transient):
+        one.sync(resume=True, full=True)
+    assert world.asked_since() == ["a", "b"]
+    with pytest.raises(Transient):
+        one.sync(resume=True, full=True)
+    assert world.asked_since() == ["a"], "it goes on with the same run, in which the other one rests"
+
+
 @pytest.mark.parametrize("mood", [throttled_for(minutes=30), closed_for(days=1)])
 def test_a_part_that_has_no_others_beside_it_is_told_as_the_job_s_own_trouble(
     bench: Make, mood: Callable[[], CrmSyncError]

@@ -30,7 +30,7 @@ def run_stream(run: Run, notes: RunNotes, *, full: bool = False) -> RunEnd:
         CrmSyncError: what concerns the whole connection, or the one part that the stream has. Nothing is half done;
             pages that were committed stay.
     """
-    if full and not notes.pages and not notes.parts_done:
+    if full and not notes.has_begun:
         with run.database.transaction(run.place.workspace) as tx:
             parts.want_full_pass(tx, run.place)
             run.lease.fence(tx)

@@ -108,6 +108,11 @@ class RunNotes:
         notes = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {**notes, "started_at": self.started_at.isoformat()}
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether an earlier time slice came to anything, if only to parts that failed."""
+        return bool(self.pages or self.parts_done or self.parts_failed or self.parts_put_off)
+
     def turn_to(self, part: bytes, total: int) -> None:
         """Begin to read a part, unless it is the one that was being read."""
         if self.part != part.hex():
