@@ -3,7 +3,8 @@
 part        an account that is no manager
 cursor      the days that were read: to which day the first load has come, newest days first; when the newest days and
             the corrections were last read (`google_ads_plan.py`)
-dies        when the account's time zone or currency is another: all days are read anew, for they are cut otherwise
+dies        when the account's time zone or currency is another: all days of a first load are read anew, for they are
+            cut otherwise. What is older stays as it was, with the zone and the currency that it was in
 deletions   a slice of days is replaced whole: a day on which a campaign did nothing comes without a row
 corrected   conversions count for the day of their click, up to 90 days back, and clicks are struck out later: the last
             three days are read each time, and once a day the last 90 (a setting). The length costs nothing: a query is
