@@ -113,8 +113,9 @@ def test_an_account_that_two_connections_see_is_counted_once(bench: Make, crm: C
     second.sync()
     total = sum(row.cost_micros for row in world.truth().values())
     assert sum(each.cost_micros for each in crm.spend(date(2026, 1, 1), TODAY)) == total
-    assert len(crm.measures()) == 36
-    assert len(crm.measures(second.connection_id)) == len(crm.measures(first.connection_id)) == 36
+    assert len(list(crm.measures())) == 36
+    for connection in (first.connection_id, second.connection_id):
+        assert len(list(crm.measures(connection))) == 36
     assert len(crm.measured_accounts()) == 2
 
 
@@ -122,17 +123,39 @@ def test_the_client_gives_typed_rows_by_day_and_connector(bench: Make, crm: Clie
     world = AdWorld(time_zone="Asia/Bahrain", currency="BHD").fill(1)
     one = bench(world)
     one.sync()
-    days = crm.measures(first=TODAY - timedelta(days=1), last=TODAY, connector="scripted")
+    days = list(crm.measures(first=TODAY - timedelta(days=1), last=TODAY, connector="scripted"))
     assert [(each.day, each.cost_micros) for each in days] == [
         (day, world.accounts["111"]["c0", day].cost_micros) for day in (TODAY - timedelta(days=1), TODAY)
     ]
     assert days[0].cost == Decimal(days[0].cost_micros) / 1_000_000
     assert (days[0].currency, days[0].time_zone, days[0].account_name) == ("BHD", "Asia/Bahrain", "111")
-    assert crm.measures(connector="another") == []
+    assert list(crm.measures(connector="another")) == []
     (account,) = crm.measured_accounts(one.connection_id)
     assert (account.first_day, account.last_day) == (TODAY - timedelta(days=11), TODAY)
     (status,) = crm.streams(one.connection_id)
     assert status.held == {"campaign_day": 12}
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 36, 1_000])
+def test_days_come_page_by_page_each_once_and_in_order(bench: Make, crm: Client, at_once: int) -> None:
+    one = bench(AdWorld({"222": {}, "111": {}}).fill(3, 7))
+    one.sync()
+    whole = list(crm.measures())
+    assert len({(day.day, day.account_id, day.campaign_id) for day in whole}) == len(whole) > 36
+    assert whole == sorted(whole, key=lambda day: (day.day, day.connector, day.account_id, day.campaign_id))
+    assert list(crm.measures(at_once=at_once)) == list(crm.measures(one.connection_id, at_once=at_once)) == whole
+    some = list(crm.measures(first=whole[9].day, last=whole[-9].day, at_once=at_once))
+    assert some == [day for day in whole if whole[9].day <= day.day <= whole[-9].day]
+
+
+def test_days_are_read_while_one_goes_through_them(bench: Make, crm: Client, worker_db: Database) -> None:
+    one = bench(AdWorld().fill(3))
+    one.sync()
+    days = crm.measures(at_once=2)
+    assert next(days)
+    with worker_db.transaction(one.workspace) as tx:
+        assert farewells.purge_measures(tx, one.workspace, one.connection_id, 1_000) == 36
+    assert len(list(days)) == 1
 
 
 def test_a_hold_on_days_says_how_many_wait(bench: Make, crm: Client) -> None:
@@ -147,7 +170,8 @@ def test_a_hold_on_days_says_how_many_wait(bench: Make, crm: Client) -> None:
 def test_p7_another_tenant_sees_none_of_it(bench: Make, crm: Client, crm_db: Database) -> None:
     bench(AdWorld().fill(1)).sync()
     stranger = crm.at(register_workspace(crm_db))
-    assert (stranger.measures(), stranger.measured_accounts(), stranger.spend(date(2026, 1, 1), TODAY)) == ([], [], [])
+    assert list(stranger.measures()) == []
+    assert (stranger.measured_accounts(), stranger.spend(date(2026, 1, 1), TODAY)) == ([], [])
 
 
 def test_a_purge_takes_the_days_in_slices_and_counts_them(bench: Make, worker_db: Database, workspace: str) -> None:

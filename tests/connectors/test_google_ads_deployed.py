@@ -137,8 +137,8 @@ def test_accounts_are_connected_synced_to_the_micro_told_by_a_command_and_ended(
     since = deployment.simulator.control("requests")["last"]
     with pytest.raises(Exception, match="is disconnected"):
         deployment.client.sync(connection)
-    assert deployment.client.measures(connection) == []
-    assert deployment.client.measures() == []
+    assert list(deployment.client.measures(connection)) == []
+    assert list(deployment.client.measures()) == []
     assert json.loads(spend(deployment, "--json")) == []
     stop, deletion = deployment.client.receipts(connection)
     assert (stop.kind, deletion.kind) == ("disconnect", "deletion")

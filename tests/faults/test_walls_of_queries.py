@@ -156,6 +156,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "kept": timedelta(0),
         "age": timedelta(days=1), "rule": "policy", "ended": None,
         "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)], "most_times": 9, "admin_consent_url": None,
+        "after_day": None, "after_connector": None, "after_account": None, "after_campaign": None,
     }  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 All of it is plain: nothing is opened here, so nothing is written into the audit log.
 """
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 from worker.client.door import Door
-from worker.errors import NotFound
+from worker.errors import BadRequest, NotFound
 from worker.store import connections_view, measures_view, retention_view
 from worker.store.connections_view import Connection, Hold, Receipt, Stream, Workspace
 from worker.store.measures_view import MeasuredAccount, MeasuredDay, Spend
@@ -112,15 +113,35 @@ class Overview(Door):
         connector: str | None = None,
         first: date | None = None,
         last: date | None = None,
-    ) -> list[MeasuredDay]:
-        """Campaign days from `first` to `last`, both included, oldest first.
+        at_once: int = 5_000,
+    ) -> Iterator[MeasuredDay]:
+        """Campaign days from `first` to `last`, both included, oldest first; read while you go, `at_once` at a time.
 
         Without a connection, an account that several connections can see comes once; with one, as that one brought it.
+        Each comes as it is when its turn comes; what was restated behind you is in the feed (`measures.changed`).
+
+        Raises:
+            BadRequest: `at_once` is under one.
         """
-        with self._database.transaction(self.workspace) as tx:
-            return measures_view.days(
-                tx, self.workspace, connection_id=connection_id, connector=connector, first=first, last=last
-            )
+        if at_once < 1:
+            raise BadRequest("Days are read one at a time at least.")
+        after: MeasuredDay | None = None
+        while True:
+            with self._database.transaction(self.workspace) as tx:
+                page = measures_view.days(
+                    tx,
+                    self.workspace,
+                    connection_id=connection_id,
+                    connector=connector,
+                    first=first,
+                    last=last,
+                    after=after,
+                    limit=at_once,
+                )
+            yield from page
+            if len(page) < at_once:
+                return
+            after = page[-1]
 
     def measured_accounts(self, connection_id: UUID | None = None) -> list[MeasuredAccount]:
         """The ad accounts that are read, with the days that were."""

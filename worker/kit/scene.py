@@ -190,7 +190,7 @@ class Scene:
     def held(self) -> list[dict[str, Any]]:
         """Every record that we hold, opened, as one finds them who reads the feed from its start; or all measures."""
         if self.stream.kind is Kind.CAMPAIGN_DAY:
-            days: list[dict[str, Any]] = msgspec.to_builtins(self.crm.measures(self.connected))
+            days: list[dict[str, Any]] = msgspec.to_builtins(list(self.crm.measures(self.connected)))
             # A day on which nothing happened is as good as one that is not there.
             return [day for day in days if any(float(day[figure]) for figure in _FIGURES)]
         believed: dict[str, dict[str, Any]] = {}

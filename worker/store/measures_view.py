@@ -81,14 +81,24 @@ def days(
     connector: str | None,
     first: Date | None,
     last: Date | None,
+    after: MeasuredDay | None,
+    limit: int,
 ) -> list[MeasuredDay]:
-    """Campaign days, oldest first: of one connection as it brought them, or of all with each account once."""
+    """A page of campaign days, oldest first: of one connection as it brought them, or of all with each account once.
+
+    It begins behind `after`, the last of the page before.
+    """
     arguments = {
         "workspace": workspace,
         "connection": connection_id,
         "connector": connector,
-        "first": first,
+        "first": after.day if after is not None else first,
         "last": last,
+        "after_day": after.day if after is not None else None,
+        "after_connector": after.connector if after is not None else None,
+        "after_account": after.account_id if after is not None else None,
+        "after_campaign": after.campaign_id if after is not None else None,
+        "limit": limit,
     }
     query = QUERIES["days" if connection_id is None else "days_of_connection"]
     return [MeasuredDay(**row) for row in tx.execute(query, arguments).fetchall()]

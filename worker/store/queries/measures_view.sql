@@ -1,5 +1,6 @@
 -- name: days
--- Campaign days of some connector or days (NULL: of all), each account once, oldest first.
+-- A page of campaign days of some connector or days (NULL: of all), each account once, oldest first. The page before it ended
+-- with `after_…` (day NULL: there was none), and `first` is that day or a later one, which an index can tell.
 SELECT connection_id, connector, account_id, account_name, campaign_id, campaign_name, day, time_zone, currency,
        cost_micros, impressions, clicks, conversions, conversion_value, updated_at
 FROM crm_sync.campaign_day
@@ -7,7 +8,10 @@ WHERE workspace_id = %(workspace)s
   AND (%(connector)s::text IS NULL OR connector = %(connector)s::text)
   AND (%(first)s::date IS NULL OR day >= %(first)s::date)
   AND (%(last)s::date IS NULL OR day <= %(last)s::date)
-ORDER BY day, connector, account_id, campaign_id;
+  AND (%(after_day)s::date IS NULL OR (day, connector, account_id, campaign_id)
+       > (%(after_day)s::date, %(after_connector)s::text, %(after_account)s::text, %(after_campaign)s::text))
+ORDER BY day, connector, account_id, campaign_id
+LIMIT %(limit)s;
 
 -- name: days_of_connection
 -- The same as one connection brought them, whether or not another can see its accounts, too.
@@ -19,7 +23,10 @@ WHERE m.workspace_id = %(workspace)s AND m.connection_id = %(connection)s::uuid
   AND (%(connector)s::text IS NULL OR m.connector = %(connector)s::text)
   AND (%(first)s::date IS NULL OR m.day >= %(first)s::date)
   AND (%(last)s::date IS NULL OR m.day <= %(last)s::date)
-ORDER BY m.day, m.connector, m.account_id, m.campaign_id;
+  AND (%(after_day)s::date IS NULL OR (m.day, m.connector, m.account_id, m.campaign_id)
+       > (%(after_day)s::date, %(after_connector)s::text, %(after_account)s::text, %(after_campaign)s::text))
+ORDER BY m.day, m.connector, m.account_id, m.campaign_id
+LIMIT %(limit)s;
 
 -- name: accounts
 SELECT connection_id, connector, account_id, account_name, time_zone, currency, first_day, last_day, read_at
