@@ -311,6 +311,24 @@ def test_a_disconnect_keeps_the_data_unless_asked_and_a_reconnect_finds_it(
     assert len(deployment.held(connection, "contacts")) == 30
 
 
+def test_a_connection_that_has_ended_is_not_ended_again_and_its_one_receipt_is_the_answer(
+    deployment: Deployment, account: str
+) -> None:
+    connection = deployment.connect(account)
+    first = deployment.wait(deployment.client.disconnect(connection)).outcome or {}
+    again = deployment.wait(deployment.client.disconnect(connection)).outcome or {}
+    assert again == {**first, "already": "disconnected"}
+    assert len(deployment.client.receipts(connection)) == 1
+    deployment.connect(account, connection_id=connection)
+    after = deployment.wait(deployment.client.disconnect(connection)).outcome or {}
+    assert after["receipt_id"] not in {first["receipt_id"], None}
+    assert "already" not in after
+    last = deployment.wait(deployment.client.disconnect(connection, delete_data=True))
+    deployment.wait((last.outcome or {})["purge_job_id"])
+    kinds = [receipt.kind for receipt in deployment.client.receipts(connection)]
+    assert kinds == ["disconnect", "disconnect", "disconnect", "deletion"]
+
+
 def test_a_deletion_leaves_a_tombstone_two_receipts_and_nothing_that_opens(
     deployment: Deployment, account: str
 ) -> None:

@@ -157,6 +157,7 @@ def values(victim: OneConnection, owner_db: Database) -> dict[str, Any]:
         "age": timedelta(days=1), "rule": "policy", "ended": None,
         "fetched": [datetime.now(UTC)], "confirmed": [datetime.now(UTC)], "most_times": 9, "admin_consent_url": None,
         "after_day": None, "after_connector": None, "after_account": None, "after_campaign": None,
+        "since": datetime(2026, 1, 1, tzinfo=UTC),
     }  # fmt: skip
 
 

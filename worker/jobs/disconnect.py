@@ -7,7 +7,8 @@
     shredded     the grant key is destroyed, and with it the tokens
     done         a receipt; with `delete_data` a job that deletes the records
 
-Each step is noted with its transaction and may be repeated. A provider that fails is asked again for a week, and a
+Each step is noted with its transaction and may be repeated. Asked to end what it has ended, it answers with the receipt
+that there is. A provider that fails is asked again for a week, and a
 key-encryption key of ours that is missing is waited for as long; then the keys are destroyed all the same, and the
 receipt says so. If it may have revoked without our hearing of it, and a new grant of the account keeps us from asking
 again, the receipt says `reply_lost`. Microsoft has nothing to ask for: an app cannot end one grant there (it could only
@@ -37,7 +38,7 @@ from worker.jobs.handler import Handler
 from worker.jobs.outcomes import KEY_MISSING_WAIT, Cancelled, Done, Outcome, Parked, backoff
 from worker.privacy import revocation
 from worker.store import connections, farewells, siblings
-from worker.store.connections import State
+from worker.store.connections import State, StoredConnection
 from worker.store.database import Connection
 from worker.transport.ports import Secret
 
@@ -83,6 +84,10 @@ def _stop(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Ou
             raise BadRequest(f"There is no connection {connection_id}.")
         if was.purged:
             return Done({"connection_id": str(connection_id), "already": "purged"})
+        before = _ended_before(tx, context.workspace, was) if "stopped_at" not in notes and not delete else None
+        if before is not None:
+            context.fence(tx, {"outcome": before})
+            return Done(before)
         delete = delete or was.state is State.DELETING
         state = State.DELETING if delete else State.DISCONNECTED
         epoch = connections.stop(tx, context.workspace, connection_id, state, "asked")
@@ -96,6 +101,19 @@ def _stop(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Ou
         )
         context.fence(tx, notes)
     return None
+
+
+def _ended_before(tx: Connection, workspace: str, was: StoredConnection) -> dict[str, Any] | None:
+    """What the receipt says of a connection that is disconnected already: there is nothing more to do, or to prove."""
+    if was.state is not State.DISCONNECTED:
+        return None
+    receipt = farewells.receipt_since(tx, workspace, was.connection_id, RECEIPT, was.state_since)
+    if receipt is None:
+        return None  # It was never connected, or the work on its end was given up.
+    receipt_id, body = receipt
+    told = ("connection_id", "confirmation_code", "revoked_at_provider", "remove_consent_at")
+    answer = {name: body[name] for name in told if name in body}
+    return {**answer, "receipt_id": str(receipt_id), "already": "disconnected"}
 
 
 def _revoke(context: JobContext, connection_id: UUID, notes: dict[str, Any]) -> Outcome | None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,15 @@ def purge_rest(tx: Connection, workspace: str, connection_id: UUID) -> list[str]
     gone = tx.execute(QUERIES["purge_streams"], key).fetchall()
     tx.execute(QUERIES["blank_jobs"], key)
     return sorted(row["stream"] for row in gone)
+
+
+def receipt_since(
+    tx: Connection, workspace: str, connection_id: UUID, kind: str, since: datetime
+) -> tuple[UUID, dict[str, Any]] | None:
+    """The last receipt of a kind that was written since then, and what it says; None if there is none."""
+    asked = {"workspace": workspace, "connection": connection_id, "kind": kind, "since": since}
+    row = tx.execute(QUERIES["receipt_since"], asked).fetchone()
+    return (row["receipt_id"], row["body"]) if row else None
 
 
 def become_tombstone(tx: Connection, workspace: str, connection_id: UUID) -> None:

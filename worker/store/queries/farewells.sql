@@ -74,10 +74,11 @@ INSERT INTO crm_sync.receipt (workspace_id, connection_id, kind, body)
 VALUES (%(workspace)s, %(connection)s, %(kind)s, %(body)s::jsonb)
 RETURNING receipt_id, at;
 
--- name: last_receipt
-SELECT receipt_id, kind, at, body
+-- name: receipt_since
+-- What an end is proved by that began then; an older one is of an end from which the connection came back.
+SELECT receipt_id, body
 FROM crm_sync.receipt
-WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND kind = %(kind)s
+WHERE workspace_id = %(workspace)s AND connection_id = %(connection)s AND kind = %(kind)s AND at >= %(since)s
 ORDER BY at DESC LIMIT 1;
 
 -- name: become_tombstone
