@@ -23,6 +23,7 @@ from worker.jobs import ledger
 from worker.jobs.ledger import Deadlines
 from worker.jobs.outcomes import Dead, Done, Outcome, Parked, Retry, decide
 from worker.settings import Role
+from worker.store import database as store_database
 from worker.store.database import Connection, Database, translated_errors
 from worker.sync.engine import run_stream
 from worker.sync.run import RunNotes
@@ -308,6 +309,7 @@ def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from
     bench: Make,  # noqa: F811
     worker_db: Database,
     database_urls: dict[Role, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = bench(world_of(1))
     with worker_db.transaction(one.workspace) as tx:
@@ -327,10 +329,13 @@ def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from
         PostgresProxy(database_urls[Role.WORKER], at_statement) as proxy,
         Database(proxy.url, max_size=1, name="frozen") as slow,
     ):
+        # Who waits for a lock has no more patience than who holds it: as if the frozen one had begun long before.
+        patience_s = store_database._LONGEST_ANSWER_S
+        monkeypatch.setattr(store_database, "_LONGEST_ANSWER_S", 2)
         thread = threading.Thread(target=claim_and_freeze)
         thread.start()
         assert frozen.wait(20)
-        time.sleep(2)  # Who waits for a lock has no more patience than who holds it.
+        monkeypatch.setattr(store_database, "_LONGEST_ANSWER_S", patience_s)
         claimed = ledger.claim(worker_db, one.workspace, one.job_id, uuid4(), Deadlines.of({}))
         thawed.set()
         thread.join(20)
