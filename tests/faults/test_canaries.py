@@ -36,7 +36,8 @@ class Monitor:
     """Everything that is said to Redis, as Redis itself tells it."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url)
+        # Without a time-out: for as long as nobody says anything to Redis there is nothing to hear.
+        self._client = redis.Redis.from_url(url, socket_timeout=None)
         self.heard: list[bytes] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
