@@ -7,7 +7,9 @@ import time
 from importlib import import_module
 from typing import Any
 
-BENCHES = ("contacts", "messages", "campaign_days", "jobs", "seal", "budgets")
+BENCHES = (
+    "contacts", "messages", "outlook_messages", "campaign_days", "jobs", "worker_process", "seal", "budgets",
+)  # fmt: skip
 
 
 def main() -> int:

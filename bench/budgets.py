@@ -1,69 +1,170 @@
-"""Mail at the provider's own limits: how much of what is allowed is used, and how often the provider had to refuse.
+"""Every provider at its own limits: how much of what is allowed is used, and how often a provider had to refuse.
 
-Two workers of several threads, two mailboxes with more mail than the time allows, quota scale 1 on both sides.
+Four workers of sixteen threads, quota scale 1 on both sides, real time; all providers in the same minutes.
+
+    Gmail            two mailboxes with more mail than the time allows
+    Google contacts  one account whose changes are asked for again as soon as they are read
+    Outlook          one mailbox that two tenants have connected; each call takes as long as `LATENCY_S`, so that four
+                     under way at a time are few
+    Google Ads       one person who reaches many small accounts
 """
 
 import argparse
 import time
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.place import place
-from worker.connectors import google_api
+from bench import windows
+from bench.place import Place, place
+from worker.client import Client
+from worker.connectors import google_ads_api, google_api, microsoft_api
+from worker.transport.ports import Budget
 
-LIMIT = google_api.GMAIL_USER
-"""The one that binds: 6,000 units a minute and user, 300 mails."""
-_PAUSE_S = 20.0
-"""A silence this long is a wait for the window."""
+WORKERS, THREADS = 4, 16
+LATENCY_S = 0.5
+"""How long a call of Outlook takes, as a batch of twenty mails may."""
+MAILS_A_MINUTE = 1_500
+"""In each mailbox: Gmail allows 300, and two tenants together can read 2,400 of Outlook's."""
+AD_ACCOUNTS = 220
+"""A first load of each is about fifteen requests, and 600 a minute are allowed."""
+_FEW_REFUSALS, _MUCH_USED = 0.005, 0.9
+_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A limit, and what is done to reach it. `quota` is the simulator's name of what is spent."""
+
+    name: str
+    budget: Budget
+    quota: str
+    host: str
+    provider: str
+    purpose: str
+    stream: str
+    tenants: int = 1
+    endless: bool = False
+    """What was read is asked for again; otherwise there is more than the time allows."""
+
+
+MAIL = Work("gmail", google_api.GMAIL_USER, "gmail.user", "gmail.googleapis.com", "gmail", "mail", "messages")
+CONTACTS = Work(
+    "google_contacts", google_api.PEOPLE_USER, "people.critical_reads", "people.googleapis.com", "gmail", "contacts",
+    "contacts", endless=True,
+)  # fmt: skip
+OUTLOOK = Work(
+    "outlook", microsoft_api.MAILBOX, "graph.mailbox", "graph.microsoft.com", "outlook", "mail", "messages", tenants=2
+)
+ADS = Work(
+    "google_ads", google_ads_api.REQUESTS, "google_ads.project_rate", "googleads.googleapis.com", "google_ads",
+    "campaign_stats", "campaign_days",
+)  # fmt: skip
+OF_THE_DAY = "google_ads.operations"
+
+
+@dataclass(slots=True)
+class Running:
+    """Work that was asked for, by how many tenants and when; `jobs` are the newest of each."""
+
+    work: Work
+    account: str
+    crms: list[Client]
+    since: float
+    jobs: list[tuple[Client, Any, int]] = field(default_factory=list)
+
+    def ask_again(self) -> None:
+        """Ask for what is done once more.
+
+        Raises: RuntimeError for work that should not have come to its end.
+        """
+        for at, (crm, connection, job_id) in enumerate(self.jobs):
+            job = crm.job(job_id)
+            if not job.finished:
+                continue
+            if not (job.succeeded and self.work.endless):
+                raise RuntimeError(f"{self.work.name} is {job.state} before its time ({job.reason} {job.message})")
+            self.jobs[at] = (crm, connection, crm.sync(connection, self.work.stream)[0])
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """For `--minutes`."""
-    mails = (options.minutes + 3) * 300
-    with place(workers=2, people=10, messages=mails, events=1, quota_scale=1.0) as there:
-        with there.client("first") as one, there.client("second") as other:
-            jobs = []
-            for crm, account in ((one, there.accounts[0]), (other, there.accounts[1])):
-                connection = there.connect(crm, account, ["mail"])
-                jobs.append((crm, crm.sync(connection, "messages")[0]))
-            time.sleep(options.minutes * 60)
-            states = [crm.job(job_id).state for crm, job_id in jobs]
-        told = there.simulator.control("counters")["quotas"][LIMIT.name]
-        requests = there.simulator.requests(host="gmail.googleapis.com")
-        used = {
-            account: used_of_allowed(spending(requests, account), told["limit"] / LIMIT.window.total_seconds())
-            for account in there.accounts[:2]
-        }
-    if "done" in states:
-        raise RuntimeError("there was not work enough")
-    asked = sum(1 + len(each["inner"]) for each in requests)
-    return {
-        "limit_per_window": told["limit"],
-        "highest_window": told["peak"],
-        "used_of_allowed": [round(share, 3) for share in used.values()],
-        "requests": asked,
-        "refused_by_the_provider": told["refused"],
-        "refused_share": round(told["refused"] / asked, 4),
+    mails = options.minutes * MAILS_A_MINUTE
+    world = {"people": 10, "messages": mails, "events": 1, "ad_accounts": AD_ACCOUNTS, "ad_campaigns": 1, "ad_days": 3}
+    with place(workers=WORKERS, threads=THREADS, quota_scale=1.0, **world) as there, ExitStack() as clients:
+        there.simulator.fault({"delay_s": LATENCY_S}, host=OUTLOOK.host, times=0)
+        until = time.monotonic() + options.minutes * 60
+        running = list(_begin(there, clients))
+        endless = [each for each in running if each.work.endless]
+        while time.monotonic() < until:
+            for each in endless:
+                each.ask_again()
+            time.sleep(_LOOK_S)
+        for each in running:
+            each.ask_again()
+        told = there.simulator.control("counters")["quotas"]
+        results = [(each, there.simulator.requests(host=each.work.host)) for each in running]
+    found: dict[str, Any] = {}
+    for each, requests in results:
+        label = each.work.name if each.work.name not in found else f"{each.work.name}, another account"
+        found[label] = _measured(each, requests, told, options.minutes)
+    found["google_ads"]["operations_of_a_day"] = {
+        "limit": told[OF_THE_DAY]["limit"],
+        "spent": told[OF_THE_DAY]["peak"],
+        "used_of_allowed": f"no share: a day's limit cannot bind in {options.minutes} minutes",
     }
+    return found
 
 
-def spending(requests: Sequence[dict[str, Any]], account: str) -> list[tuple[float, int]]:
-    """When an account spent how many units."""
-    return [
-        (each["real_at"], sum((one["quota_units"] or {}).get(LIMIT.name, 0) for one in (each, *each["inner"])))
-        for each in requests
-        if each["account"] == account
-    ]
+def _begin(there: Place, clients: ExitStack) -> Iterator[Running]:
+    google, microsoft = there.accounts, there.microsoft_accounts
+    for work, account in (
+        (OUTLOOK, microsoft[0]), (MAIL, google[1]), (MAIL, google[2]), (CONTACTS, google[3]), (ADS, google[0]),
+    ):  # fmt: skip
+        crms = [
+            clients.enter_context(there.client(f"{work.name.replace('_', '-')}-{account.split('@')[0]}-{number}"))
+            for number in range(work.tenants)
+        ]
+        connections = [(crm, there.connect(crm, account, [work.purpose], work.provider)) for crm in crms]
+        jobs = [(crm, connection, crm.sync(connection, work.stream)[0]) for crm, connection in connections]
+        yield Running(work, account, crms, time.time(), jobs)
 
 
-def used_of_allowed(spent: Sequence[tuple[float, int]], allowed_per_s: float) -> float:
-    """The share that was used from the first window's beginning to the last one's, whose own spending is left out.
+def _measured(running: Running, requests: list[dict[str, Any]], told: dict[str, Any], minutes: int) -> dict[str, Any]:
+    work, budget = running.work, running.work.budget
+    own = [each for each in requests if each["account"] == running.account]
+    window_s = budget.window.total_seconds()
+    spent = windows.spending(own, work.quota)
+    asked = sum(1 + len(each["inner"]) for each in own)
+    refused = sum(limit["refused"] for name, limit in told.items() if name.split(".")[0] == work.quota.split(".")[0])
+    share = windows.used_of_allowed(spent, budget.limit / window_s) if window_s < minutes * 60 else None
+    highest = windows.fullest(spent, window_s)
+    result: dict[str, Any] = {
+        "limit": f"{budget.limit} in {window_s:.0f} s ({budget.name})",
+        "highest_window": highest,
+        "used_of_allowed": round(share, 3) if share is not None else _why_none(window_s, minutes),
+        "requests": asked,
+        "refused_by_the_provider": refused,
+        "refused_share": round(refused / asked, 5),
+    }
+    holds = highest <= budget.limit and refused / asked < _FEW_REFUSALS
+    if work is OUTLOOK:
+        most = microsoft_api.AT_ONCE.limit
+        calls = windows.places_taken(own, most)
+        share = windows.used_of_places(calls, running.since, LATENCY_S, most)
+        under_way = windows.most_under_way(calls, LATENCY_S)
+        result["under_way"] = {
+            "limit": f"{most} at a time, the entries of a batch too",
+            "highest": under_way,
+            "each_call_takes_s": LATENCY_S,
+            "used_of_allowed": None if share is None else round(share, 3),
+        }
+        holds = holds and under_way <= most
+    return {**result, "holds": holds and (share is None or share >= _MUCH_USED)}
 
-    So it is what goes on for hours, without the gift of a first window that may be spent at once.
-    """
-    began = [at for (before, _), (at, _) in pairwise(spent) if at - before > _PAUSE_S]
-    if not began:
-        raise RuntimeError("nothing waited for a window; give it more minutes")
-    first, last = spent[0][0], began[-1]
-    return sum(units for at, units in spent if at < last) / (allowed_per_s * (last - first))
+
+def _why_none(window_s: float, minutes: int) -> str:
+    if window_s >= minutes * 60:
+        return f"no share: its window is longer than the {minutes} minutes of the run"
+    return "no share: nothing had to wait for a window"

@@ -2,7 +2,7 @@
 
 All three have one worker process with the same number of threads (procrastinate: tasks at once), on the same servers;
 the jobs are there before the worker starts to count. Then the time from the commit of a request to the start of its
-handler when nothing else is going on, and what a worker process weighs.
+handler when nothing else is going on.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import redis
 
-from bench.place import Place, memory_mib, place
+from bench.place import Place, place
 from worker.settings import Role
 
 THREADS = 8
@@ -27,18 +27,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with place(people=1, threads=THREADS) as there:
         idle = _idle(there, options.idle)
         ours = _ours(there, options.jobs)
-        weight = memory_mib(there.workers[0].pid or 0)
         dramatiq = _dramatiq(there, options.jobs)
         procrastinate = _procrastinate(there, options.jobs)
-        start_up = _start_up(there)
     return {
         "jobs": options.jobs,
         "per_s": {"crm-sync": ours, "bare dramatiq": dramatiq, "procrastinate": procrastinate},
         "ratio_to_procrastinate": round(ours / procrastinate, 2),
         "ratio_to_bare_dramatiq": round(ours / dramatiq, 2),
         "idle_start_ms": idle,
-        "worker_mib": weight,
-        "worker_start_s": start_up,
     }
 
 
@@ -138,27 +134,6 @@ def _procrastinate(there: Place, count: int) -> int:
         connection.execute("CREATE SCHEMA IF NOT EXISTS bench")
     said = _python(PROCRASTINATE, f"{owner}?options=-csearch_path%3Dbench", str(count), str(THREADS))
     return round(float(said))
-
-
-def _start_up(there: Place) -> float:
-    """From the start of a worker process to its first beat."""
-    started_s = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "worker", "--threads", str(THREADS)],
-        env=there.opened.variables(),
-        stderr=subprocess.DEVNULL,
-    )
-    with there.opened.database(Role.WORKER) as database:
-        while True:
-            with database.session() as session:
-                row = session.execute("SELECT 1 FROM crm_sync.process WHERE pid = %s", [process.pid]).fetchone()
-            if row is not None:
-                break
-            time.sleep(0.01)
-    took_s = time.perf_counter() - started_s
-    process.terminate()
-    process.wait(20)
-    return round(took_s, 2)
 
 
 def _python(code: str, *arguments: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import straight_line
+from bench.outcomes import counters_of, rate_of, seconds_of
 from bench.place import memory_mib, place
 from worker.connectors import google_contacts
-from worker.store.jobs_view import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +50,18 @@ def run(options: argparse.Namespace, measured: Measured, **world: float) -> dict
         if options.twice:
             line.append(straight_line.run(there, line_account, stream))
     best = max(each["per_s"] for each in line)
-    rate = _rate(first)
+    rate = rate_of(first)
     return {
-        "records": _notes(first)["seen"],
+        "records": counters_of(first)["seen"],
         "straight_line_per_s": best,
         "engine_per_s": rate,
         "ratio": round(rate / best, 2),
-        "engine_took_s": _took(first),
-        "unchanged_full_pass": {"took_s": _took(whole), "per_s": _rate(whole), "saved": _notes(whole)["saved"]},
-        "delta_of_1_percent": {"took_s": _took(delta), "saved": _notes(delta)["saved"]},
+        "engine_took_s": seconds_of(first),
+        "unchanged_full_pass": {
+            "took_s": seconds_of(whole),
+            "per_s": rate_of(whole),
+            "saved": counters_of(whole)["saved"],
+        },
+        "delta_of_1_percent": {"took_s": seconds_of(delta), "saved": counters_of(delta)["saved"]},
         "worker_mib": {"before": before_mib, "peak_first_pass": peak_mib, "peak_second_pass": peak_again_mib},
     }
-
-
-def _notes(job: Job) -> dict[str, Any]:
-    return job.outcome or {}
-
-
-def _took(job: Job) -> float:
-    if job.finished_at is None:
-        raise RuntimeError("the job is not finished")
-    return round((job.finished_at - job.created_at).total_seconds(), 2)
-
-
-def _rate(job: Job) -> int:
-    return round(_notes(job)["seen"] / _took(job))
