@@ -122,10 +122,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _begin(there: Place, clients: ExitStack) -> Iterator[Running]:
+    """What has work enough by itself first, since the others stand idle until somebody asks again."""
     google, microsoft = there.accounts, there.microsoft_accounts
     for work, account in (
-        (OUTLOOK, microsoft[0]), (OUTLOOK_MAIL, microsoft[1]),
-        (MAIL, google[1]), (MAIL, google[2]), (CONTACTS, google[3]), (ADS, google[0]),
+        (MAIL, google[1]), (MAIL, google[2]), (ADS, google[0]), (OUTLOOK_MAIL, microsoft[1]), (CONTACTS, google[3]),
+        (OUTLOOK, microsoft[0]),
     ):  # fmt: skip
         crms = [
             clients.enter_context(there.client(f"{work.name.replace('_', '-')}-{account.split('@')[0]}-{number}"))
