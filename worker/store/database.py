@@ -199,8 +199,12 @@ def _begin(connection: Connection, workspace: str | None, longest_s: int) -> Non
     connection.execute("BEGIN")
     _forget_settings(connection)
     if connection.info.server_version >= _KNOWS_LONGEST:
-        connection.execute("SELECT set_config('transaction_timeout', %s, true)", [f"{longest_s}s"])
-    if workspace is not None:
+        # No workspace is the empty one, which has no rows.
+        connection.execute(
+            "SELECT set_config('crm_sync.workspace', %s, true), set_config('transaction_timeout', %s, true)",
+            [workspace or "", f"{longest_s}s"],
+        )
+    elif workspace is not None:
         connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
 
 
