@@ -305,6 +305,13 @@ def test_p5_an_outcome_that_is_written_twice_holds_once(bench: Make, worker_db: 
         ledger.finish(worker_db, claimed, Done(), datetime.now(UTC))
 
 
+def is_locked(database: Database, one: OneConnection) -> bool:
+    """Whether somebody holds the job's row just now."""
+    with database.transaction(one.workspace) as tx:
+        free = tx.execute("SELECT FROM crm_sync.job WHERE job_id = %s FOR UPDATE SKIP LOCKED", [one.job_id])
+        return free.rowcount == 0
+
+
 def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from_nobody(
     bench: Make,  # noqa: F811
     worker_db: Database,
@@ -331,11 +338,13 @@ def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from
     ):
         # Who waits for a lock has no more patience than who holds it: as if the frozen one had begun long before.
         patience_s = store_database._LONGEST_ANSWER_S
-        monkeypatch.setattr(store_database, "_LONGEST_ANSWER_S", 2)
+        monkeypatch.setattr(store_database, "_LONGEST_ANSWER_S", 3)
         thread = threading.Thread(target=claim_and_freeze)
         thread.start()
         assert frozen.wait(20)
         monkeypatch.setattr(store_database, "_LONGEST_ANSWER_S", patience_s)
+        while not is_locked(worker_db, one):
+            time.sleep(0.01)
         claimed = ledger.claim(worker_db, one.workspace, one.job_id, uuid4(), Deadlines.of({}))
         thawed.set()
         thread.join(20)

@@ -138,7 +138,7 @@ def dead_grant(scene: Scene) -> None:
     scene.revoke()
     job = scene.wait(scene.ask())
     # Another stream of the connection may have found it out first; then this job is stopped with the connection.
-    told = job.reason in {"consent_gone", "connection_stopped"}
+    told = job.reason in {"consent_gone", "connection_stopped", "connection_reconnect_needed"}
     require(told, f"the job ended as {job.state} ({job.reason}), not as consent_gone")
     state = scene.crm.connection(scene.connected).state
     require(state == "reconnect_needed", f"the connection is {state}, not reconnect_needed")
