@@ -4,9 +4,6 @@ One line of time from Friday to Monday, over the night on which Berlin's clocks 
 days, a run is killed at a statement of its commits, and another worker goes on.
 """
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,14 +13,13 @@ import pytest
 
 from simulator.client import Simulator
 from tests.connectors.advertising import NUMBERS, AdsSession, Advertiser, _World
-from tests.postgres_proxy import Cut, PostgresProxy
 from tests.sync.measured import Reader, held
 from tests.sync.one_connection import OneConnection
 from tests.sync.test_p1_killed_at_every_statement import (
     adds_up,
     another_worker_takes_over,
     counters,
-    runs_in_a_child,
+    run_killed_where,
 )
 from worker.connectors.google_ads import CONNECTOR
 from worker.connectors.google_ads_accounts import leaf_parts
@@ -87,24 +83,14 @@ def newest(days: dict[tuple[str, str, date], dict[str, Any]], since: date) -> Fi
 
 def killed_at(one: Read, url: str, fragment: str, occurrence: int) -> bool:
     """Run in a child that is killed when it sends such a statement for the so-manieth time; False if it ended first."""
-    victim: list[int] = []
-    started, killed = threading.Event(), threading.Event()
     seen = 0
 
-    def at_statement(_count: int, text: str) -> None:
+    def is_here(_count: int, text: str) -> bool:
         nonlocal seen
         seen += fragment in text
-        if fragment in text and seen == occurrence:
-            started.wait(10)
-            os.kill(victim[0], signal.SIGKILL)
-            killed.set()
-            raise Cut
+        return fragment in text and seen == occurrence
 
-    with PostgresProxy(url, at_statement) as proxy:
-        victim.append(runs_in_a_child(one, proxy.url, url))
-        started.set()
-        os.waitpid(victim[0], 0)
-    return killed.is_set()
+    return run_killed_where(one, url, is_here)
 
 
 @pytest.mark.slow

@@ -60,14 +60,14 @@ def runs_in_a_child(one: OneConnection, url: str, keys_url: str) -> int:
     os._exit(0)
 
 
-def run_killed_at(one: OneConnection, url: str, number: int, *, after: bool) -> bool:
-    """Run in a child that is killed before (or right after) its statement `number` is sent; False if it ended first."""
+def run_killed_where(one: OneConnection, url: str, is_here: Callable[[int, str], bool]) -> bool:
+    """Run in a child that is killed before it sends the statement of that number and text; False if it ended first."""
     victim: list[int] = []
     started = threading.Event()
     killed = threading.Event()
 
-    def at_statement(count: int, _text: str) -> None:
-        if count == number + after:
+    def at_statement(count: int, text: str) -> None:
+        if is_here(count, text):
             started.wait(10)
             os.kill(victim[0], signal.SIGKILL)
             killed.set()
@@ -78,6 +78,11 @@ def run_killed_at(one: OneConnection, url: str, number: int, *, after: bool) -> 
         started.set()
         os.waitpid(victim[0], 0)
     return killed.is_set()
+
+
+def run_killed_at(one: OneConnection, url: str, number: int, *, after: bool) -> bool:
+    """Run in a child that is killed before (or right after) its statement `number` is sent; False if it ended first."""
+    return run_killed_where(one, url, lambda count, _text: count == number + after)
 
 
 def another_worker_takes_over(one: OneConnection) -> None:
