@@ -9,7 +9,7 @@ import pytest
 
 from tests.sync.scripted import connection_exists
 from worker.client import Client
-from worker.errors import BadRequest, BudgetSpent, Throttled, Transient
+from worker.errors import BadRequest, BudgetSpent, RunAgainLater, Throttled, Transient
 from worker.jobs import ledger
 from worker.jobs.ledger import Claimed, Deadlines
 from worker.jobs.outcomes import Done, Outcome, Parked, Retry, Yield, decide
@@ -141,23 +141,17 @@ def waits(error: Exception) -> Outcome:
     return decide(error, attempt=0, max_attempts=10, now=datetime.now(UTC))
 
 
-IN_AN_HOUR = {"until": datetime.now(UTC) + timedelta(hours=1)}
-
-
 @pytest.mark.parametrize(
-    "error",
-    [
-        Throttled("slow down", **IN_AN_HOUR),
-        BudgetSpent("spent", **IN_AN_HOUR),
-        Transient("busy", **IN_AN_HOUR),
-    ],
+    "kind",
+    [Throttled, BudgetSpent, Transient],
     ids=["Retry-After of a 429", "our own books", "Retry-After of a 503"],
 )
 def test_p10_asking_again_does_not_cut_a_wait_short_that_was_named(
-    crm: Client, worker_db: Database, connection_id: UUID, error: Exception
+    crm: Client, worker_db: Database, connection_id: UUID, kind: type[RunAgainLater]
 ) -> None:
     (job_id,) = crm.sync(connection_id, "contacts")
-    end(worker_db, begin(worker_db, crm, job_id), waits(error))
+    named = kind("slow down", until=datetime.now(UTC) + timedelta(hours=1))
+    end(worker_db, begin(worker_db, crm, job_id), waits(named))
     crm.sync(connection_id, "contacts")
     assert run_at(worker_db, crm, job_id) > timedelta(minutes=50)
 
