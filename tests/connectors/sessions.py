@@ -51,6 +51,7 @@ class ConnectorSession:
         self.ports = Ports(token)
         self.options: dict[str, int | str] = options
         self.held: set[str] = set()
+        self.keeping: dict[str, Any] = {}
         self.http = ProviderSession(
             transport, hosts=set(hosts), tokens=self.ports, gate=self.ports, books=self.ports,  # type: ignore[arg-type]
             budgets=tuple(budgets), owners={BudgetScope.USER: "u", BudgetScope.APP: "a"}, sharer="w",
@@ -62,6 +63,11 @@ class ConnectorSession:
 
     def known(self, part: Part, keys: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 -- the contract names it
         return frozenset(keys) & self.held
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.keeping:
+            self.keeping[name] = make()
+        return self.keeping[name]
 
 
 def scripted(handler: Callable[[httpx.Request], httpx.Response]) -> Transport:

@@ -6,7 +6,7 @@ each page shows.
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,6 +132,9 @@ class QuietSession:
 
     def known(self, _part: Part, _keys: Iterable[str]) -> frozenset[str]:
         return frozenset()
+
+    def kept(self, _name: str, make: Callable[[], Any]) -> Any:
+        return make()
 
 
 class RowLease:

@@ -8,15 +8,17 @@ raises errors of `worker.errors` only, which its `transport` session mostly rais
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from worker.records import Body, Kind, Page, Part, Purpose, Refused
 from worker.transport.ports import Budget, OAuthFacts
 from worker.transport.session import ProviderSession
 
+T = TypeVar("T")
+
 
 class Session(Protocol):
-    """What a connector is handed for one run of one stream of one connection."""
+    """What a connector is handed for one time slice of a run of one stream of one connection."""
 
     @property
     def http(self) -> ProviderSession:
@@ -34,6 +36,9 @@ class Session(Protocol):
 
         What was written by an older `Stream.normaliser` is not among them, so it is read once more.
         """
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gave when `name` was first asked for in this time slice: what parts and pages have in common."""
 
 
 PartsFinder = Callable[[Session], Iterable[Part]]

@@ -56,7 +56,7 @@ class _Where(msgspec.Struct, rename="camel"):
 
 def parts(session: Session) -> Iterator[Part]:
     """The mail folders of the account."""
-    yield from MailFolders(session).parts()
+    yield from _folders(session).parts()
 
 
 def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
@@ -87,7 +87,7 @@ class _Mails:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._folders = MailFolders(session)
+        self._folders = _folders(session)
 
     def begin(self, part: Part) -> tuple[str, Sequence[tuple[str, str]], datetime | None]:
         """The first address of a folder, and where its window begins."""
@@ -172,6 +172,11 @@ def sort_mails(items: Sequence[msgspec.Raw]) -> tuple[Sorted, dict[str, datetime
 def _is_before(received: datetime | None, since: datetime | None) -> bool:
     dated = received is not None and received is not _REMOVED and received.tzinfo is not None
     return since is not None and dated and received is not None and received < since
+
+
+def _folders(session: Session) -> MailFolders:
+    """One list of the folders for all parts."""
+    return session.kept("mail_folders", lambda: MailFolders(session))
 
 
 def _path(key: str) -> str:

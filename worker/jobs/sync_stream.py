@@ -6,9 +6,10 @@ A stream without its purpose never runs (D12), whoever asks. What only the perso
 stream or of the connection and ends the job; the data that we hold stays.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar, cast
 
 from worker.connectors import registry
 from worker.connectors.contract import Connector, Facts, Stream
@@ -30,6 +31,8 @@ from worker.sync.run import RecordSeals, Run, RunNotes
 from worker.transport.scopes import missing_scopes
 from worker.transport.session import ProviderSession
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class StreamSession:
@@ -40,6 +43,7 @@ class StreamSession:
     context: JobContext
     place: StreamPlace
     seals: RecordSeals
+    keeping: dict[str, object] = field(default_factory=dict)
 
     def now(self) -> datetime:
         """The present moment."""
@@ -52,6 +56,12 @@ class StreamSession:
             part_key = self.seals.part_key(self.place.stream, part.key)
             held = documents.known(tx, self.place, part_key, sorted(by_key))
         return frozenset(by_key[key] for key in held)
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gave when `name` was first asked for."""
+        if name not in self.keeping:
+            self.keeping[name] = make()
+        return cast("T", self.keeping[name])
 
 
 def run(context: JobContext) -> Outcome:

@@ -3,14 +3,17 @@
 -- KEYS[1]                the book: the moment (ms) since which spending is on record; 0 = since ever
 -- KEYS[3i-1]             bucket i, a hash: slot, total, closed, and the units spent in each slot by its number; or, with a
 --                        lease, the places that are taken, a sorted set of leases by the moment when they end by themselves
--- KEYS[3i], KEYS[3i+1]   for a shared bucket: who waits (sorted set by the end of waiting), this sharer's own bucket
+-- KEYS[3i], KEYS[3i+1]   for a shared bucket: who waits (sorted set by the end of waiting), this sharer's own bucket; for
+--                        places: the line of those who wait (sorted set of 'lease:units' by the moment when they came),
+--                        and until when each stands in it without asking again
 -- ARGV[1]                now in ms, for tests; '' = this server's clock
 -- ARGV[2]                how to open a missing book: '' = do not, 'first' = nothing was ever spent, 'lost' = all may be
 -- ARGV[3], ARGV[4]       slots in a window; slots that are counted (more than a window, see budgets.py)
 -- ARGV[5i .. 5i+4]       bucket i: limit, window in ms, units, sharer ('' = the bucket is not shared out), and the lease
 --                        under which places are taken ('' = a bucket of units)
 --
--- Returns {'taken'}, {'no book'}, {'wait', milliseconds}, or {'busy'}: places are free when somebody gives them back.
+-- Returns {'taken'}, {'no book'}, {'wait', milliseconds}, or {'busy', how many stand before this one in the line}: places
+-- are free when somebody gives them back.
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -18,6 +21,8 @@ if not now then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 local slots, counted = tonumber(ARGV[3]), tonumber(ARGV[4])
+-- How long (ms) one keeps one's place in a line without asking again: ten times as long as who waits lets pass.
+local STANDS = 500
 local number = function(value) return string.format('%.0f', value) end
 
 local born = tonumber(redis.call('GET', KEYS[1]))
@@ -96,15 +101,34 @@ local function spend(bucket, units)
   redis.call('PEXPIRE', bucket.key, number(math.ceil(life)))
 end
 
-local asks, places, longest, busy = {}, {}, 0, false
+-- How many stand in the line before `member`, and how many places they wait for. Who came first is served first: a batch
+-- that needs all places would else wait for ever behind those who need one.
+local function before(line, standing, member)
+  for _, away in ipairs(redis.call('ZRANGEBYSCORE', standing, '-inf', number(now))) do
+    redis.call('ZREM', line, away)
+    redis.call('ZREM', standing, away)
+  end
+  local count, units = 0, 0
+  for _, other in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+    if other == member then break end
+    count, units = count + 1, units + tonumber(string.match(other, ':(%d+)$'))
+  end
+  return count, units
+end
+
+local asks, places, longest, busy, behind = {}, {}, 0, false, 0
 for i = 1, (#KEYS - 1) / 3 do
   local limit, window, units = tonumber(ARGV[5 * i]), tonumber(ARGV[5 * i + 1]), tonumber(ARGV[5 * i + 2])
   local ask = {sharer = ARGV[5 * i + 3], waiting = KEYS[3 * i], units = units, wait = 0}
   if ARGV[5 * i + 4] ~= '' then
-    local key = KEYS[3 * i - 1]
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', number(now))
-    busy = busy or redis.call('ZCARD', key) + units > limit
-    places[#places + 1] = {key = key, lease = ARGV[5 * i + 4], units = units, life = window}
+    local place = {key = KEYS[3 * i - 1], line = KEYS[3 * i], standing = KEYS[3 * i + 1],
+                   lease = ARGV[5 * i + 4], units = units, life = window}
+    place.member = place.lease .. ':' .. number(units)
+    redis.call('ZREMRANGEBYSCORE', place.key, '-inf', number(now))
+    local count, wanted = before(place.line, place.standing, place.member)
+    busy = busy or redis.call('ZCARD', place.key) + wanted + units > limit
+    behind = math.max(behind, count)
+    places[#places + 1] = place
   else
     ask.bucket = read(KEYS[3 * i - 1], window)
     ask.wait = wait_for(ask.bucket, units, limit)
@@ -123,7 +147,15 @@ for i = 1, (#KEYS - 1) / 3 do
   longest = math.max(longest, ask.wait)
   if ask.bucket then asks[#asks + 1] = ask end
 end
-if longest <= 0 and busy then return {'busy'} end
+if longest <= 0 and busy then
+  for _, place in ipairs(places) do
+    redis.call('ZADD', place.line, 'NX', number(now), place.member)
+    redis.call('ZADD', place.standing, number(now + STANDS), place.member)
+    redis.call('PEXPIRE', place.line, 2 * STANDS)
+    redis.call('PEXPIRE', place.standing, 2 * STANDS)
+  end
+  return {'busy', number(behind)}
+end
 
 for _, ask in ipairs(asks) do
   if longest <= 0 then
@@ -138,11 +170,15 @@ for _, ask in ipairs(asks) do
     redis.call('PEXPIRE', ask.waiting, number(2 * window))
   end
 end
-for _, taken in ipairs(longest <= 0 and places or {}) do
-  for place = 1, taken.units do
-    redis.call('ZADD', taken.key, number(now + taken.life), taken.lease .. ':' .. place)
+for _, taken in ipairs(places) do
+  redis.call('ZREM', taken.line, taken.member)
+  redis.call('ZREM', taken.standing, taken.member)
+  if longest <= 0 then
+    for place = 1, taken.units do
+      redis.call('ZADD', taken.key, number(now + taken.life), taken.lease .. ':' .. place)
+    end
+    redis.call('PEXPIRE', taken.key, number(taken.life))
   end
-  redis.call('PEXPIRE', taken.key, number(taken.life))
 end
 if longest > 0 then return {'wait', number(math.ceil(longest))} end
 return {'taken'}

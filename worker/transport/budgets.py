@@ -8,7 +8,8 @@ it may begin in, and two for the time between a permit and its request's arrival
 provider's length holds more than its limit, and 60/63 of the limit can be used at a steady rate.
 
 A budget of what may be under way at once is kept as leases, taken by the same script and given back after the reply. A
-worker that is killed gives nothing back: its places are free again when their time is over.
+worker that is killed gives nothing back: its places are free again when their time is over. Who has to wait for places
+stands in a line and is served in its turn, for else a batch, which needs several, would be passed by for ever.
 
 Without Redis there are no permits. A Redis that lost its data is told by the missing book, and every bucket then
 counts as full for the length of its own window. Only who can prove that nothing was ever spent (`first_book`) opens
@@ -44,9 +45,10 @@ LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
 """How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _UNCOUNTED: Final = Budget("uncounted", BudgetScope.USER, 1, LONGEST_UNNAMED_WAIT, "none: no window is known")
 _SLEEPABLE_S = 1.0
+_NEXT_S = 0.015
 _BUSY_S = 0.05
 _BUSY_AGAIN_S = 0.5
-"""How long one waits for a place before asking again: here, and as a parked job."""
+"""How long one waits for a place before asking again: the first in the line, the others, and a parked job."""
 _REDIS_TIMEOUT_S = 2.0
 _FIRST_ONE_S = 0.3
 """How long one who is not the first waits for the first one's book, before all is taken for spent."""
@@ -137,6 +139,7 @@ class Budgets:
         lease = uuid.uuid4().hex
         while wait_s := self._ask(asked, lease):
             if wait_s > may_sleep_s:
+                self._leave_line(asked, lease)
                 until = datetime.now(UTC) + timedelta(seconds=max(wait_s, _BUSY_AGAIN_S))
                 names = ", ".join(sorted({permit.budget.name for permit in asked}))
                 raise BudgetSpent(f"The budget is spent ({names}); free in {wait_s:.1f} s.", until=until)
@@ -150,6 +153,15 @@ class Budgets:
             members = [f"{place.lease}:{number}" for number in range(1, place.units + 1)]
             with suppress(RedisError):
                 self._redis.zrem(place.key, *members)
+
+    def _leave_line(self, permits: Sequence[Permit], lease: str) -> None:
+        for permit in permits:
+            if permit.budget.at_once:
+                # Without Redis one's standing ends by itself, in half a second.
+                with suppress(RedisError):
+                    line, standing = self._waiting(permit)
+                    self._redis.zrem(line, f"{lease}:{permit.units}")
+                    self._redis.zrem(standing, f"{lease}:{permit.units}")
 
     def learned(self, permits: Sequence[Permit], wait: timedelta) -> None:
         """The provider refused though we had permits: close the narrowest of the buckets for `wait`.
@@ -199,7 +211,7 @@ class Budgets:
         if answer[0] == "no book":
             answer = self._open_book(permits, lease)
         if answer[0] == "busy":
-            return _BUSY_S * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads, and hides nothing.
+            return (_NEXT_S if answer[1] == "0" else _BUSY_S) * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads, and hides nothing.
         return int(answer[1]) / 1000 if answer[0] == "wait" else 0.0
 
     def _open_book(self, permits: Sequence[Permit], lease: str) -> list[str]:
@@ -214,14 +226,17 @@ class Budgets:
         keys = [f"{self._prefix}:book"]
         arguments: list[str | int] = [self._clock(), opening, SLOTS, COUNTED]
         for permit in permits:
-            key = self._key(permit)
-            keys += [key, f"{key}:waiting", f"{key}:of:{permit.sharer}"]
+            keys += [self._key(permit), *self._waiting(permit)]
             arguments += [self.limit(permit.budget), _milliseconds(permit.budget.window), permit.units, permit.sharer]
             arguments.append(lease if permit.budget.at_once else "")
         try:
             return cast("list[str]", self._take(keys=keys, args=arguments))
         except RedisError as error:
             raise _away(error) from None
+
+    def _waiting(self, permit: Permit) -> tuple[str, str]:
+        key = self._key(permit)
+        return f"{key}:waiting", f"{key}:standing" if permit.budget.at_once else f"{key}:of:{permit.sharer}"
 
     def _key(self, permit: Permit) -> str:
         return f"{self._prefix}:{permit.budget.name}:{permit.owner}"
