@@ -28,6 +28,7 @@ class OutlookMailbox:
         self.log: dict[str, list[str]] = {folder: [] for folder in self.folders}
         self.oldest: dict[str, int] = {}
         self.page_size = 3
+        self.folders_a_page = 100
         self.asked: list[str] = []
         self.immutable: list[bool] = []
         self.inner: dict[str, list[Answer]] = {}
@@ -107,11 +108,13 @@ class OutlookMailbox:
         path = [unquote(piece) for piece in parts.path.removeprefix("/v1.0/me/").split("/")]
         self.asked.append("/".join(path))
         self.before("/".join(path))
+        if self.inner.get("/".join(path)):
+            return self.inner["/".join(path)].pop(0)
         match path:
             case ["mailFolders"]:
-                return self._folders(None)
+                return self._folders(None, query)
             case ["mailFolders", folder, "childFolders"]:
-                return self._folders(folder)
+                return self._folders(folder, query)
             case ["mailFolders", name]:
                 return (200, {}, {"id": f"id-{name}"}) if f"id-{name}" in self.folders else GONE
             case ["mailFolders", folder, "messages", "delta"]:
@@ -124,14 +127,19 @@ class OutlookMailbox:
                 return 200, {}, {"value": self.files.get(key, [])}
         raise AssertionError(f"nobody should ask for {url}")
 
-    def _folders(self, parent: str | None) -> Answer:
+    def _folders(self, parent: str | None, query: dict[str, str]) -> Answer:
+        start = int(query.get("$skip", 0))
         children = [folder for folder, of in self.folders.items() if of == parent]
         value = [
             {"id": folder, "displayName": folder[3:], "isHidden": False,
              "childFolderCount": sum(of == folder for of in self.folders.values())}
             for folder in children
         ]  # fmt: skip
-        return 200, {}, {"value": value}
+        body: dict[str, Any] = {"value": value[start : start + self.folders_a_page]}
+        if start + self.folders_a_page < len(value):
+            of = f"mailFolders/{parent}/childFolders" if parent else "mailFolders"
+            body["@odata.nextLink"] = f"{GRAPH}/me/{of}?$skip={start + self.folders_a_page}"
+        return 200, {}, body
 
     def _round(self, folder: str, query: dict[str, str]) -> Answer:
         if folder not in self.folders:

@@ -11,7 +11,7 @@ from tests.connectors.microsoft import HeldInParts, session_over
 from tests.connectors.outlook_mailbox import OutlookMailbox, error
 from tests.connectors.sessions import NOW, ConnectorSession, scripted
 from worker.connectors import outlook_mail
-from worker.errors import CursorExpired, NotFound, Throttled, Transient
+from worker.errors import CursorExpired, NotFound, ProviderRefused, Throttled, Transient
 from worker.records import Message, Part
 
 INBOX = Part("id-inbox")
@@ -59,6 +59,35 @@ def test_first_pass_brings_every_folder_but_those_left_out(mailbox):
     held.sync(session_of(mailbox))
     check(mailbox, held)
     assert len(held.records) == 14
+
+
+@pytest.mark.parametrize("folders_a_page", [1, 2, 100])
+def test_folders_are_found_however_deep_and_on_however_many_pages(mailbox, folders_a_page):
+    mailbox.folders_a_page = folders_a_page
+    beneath = "id-Clients"
+    for depth in range(4):
+        for number in range(5):
+            mailbox.folders[f"id-{depth}.{number}"] = beneath
+        beneath = f"id-{depth}.3"
+    found = [part.key for part in outlook_mail.parts(session_of(mailbox))]
+    assert len(found) == len(set(found))
+    assert {key for key in mailbox.folders if key[3:4].isdigit()} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        (error(503, "serviceUnavailable"), Transient),
+        (error(429, "TooManyRequests"), Throttled),
+        (error(400, "ErrorInvalidRequest"), ProviderRefused),
+    ],
+)
+@pytest.mark.parametrize("lists", ["mailFolders", "mailFolders/id-Clients/childFolders"])
+def test_a_list_of_folders_that_microsoft_would_not_give_is_no_empty_list(mailbox, lists, answer, raised):
+    mailbox.folders["id-Beneath"] = "id-Clients"
+    mailbox.inner[lists] = [answer]
+    with pytest.raises(raised):
+        list(outlook_mail.parts(session_of(mailbox)))
 
 
 def test_every_request_and_every_entry_of_a_batch_asks_for_immutable_ids(mailbox, held):

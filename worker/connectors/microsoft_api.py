@@ -233,15 +233,22 @@ def whole_list(session: Session, url: str, type_: type[T], params: Sequence[tupl
         BadRecord: an item cannot be read. To leave out a folder would delete what is in it.
         Transient: the list goes round in circles.
     """
+    yield from list_from(session, get(session, url, params=params), type_)
+
+
+def list_from(session: Session, page: Reply | bytes, type_: type[T]) -> Iterator[T]:
+    """The same from its first page on."""
     links = Links()
-    while url:
-        listed = read_json(get(session, url, params=params), Listed)
+    while True:
+        listed = read_json(page, Listed)
         for raw in listed.value:
             try:
                 yield msgspec.json.decode(raw, type=type_)
             except (msgspec.MsgspecError, RecursionError):
                 raise BadRecord("An item of one of Microsoft's lists cannot be read.") from None
-        url, params = links.next(listed.next_link), ()
+        if not (link := links.next(listed.next_link)):
+            return
+        page = get(session, link)
 
 
 class Links:

@@ -8,7 +8,7 @@ Source: providers/microsoft-linkedin.md §3.7 (read 2026-11); https://learn.micr
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from worker.transport.json_reply import read_json
 from worker.transport.replies import Reply
 from worker.transport.retry_after import retry_hint
 
+T = TypeVar("T")
 URL: Final = f"{microsoft_api.ROOT}/$batch"
 MOST_IN_BATCH: Final = 20
 FEW: Final = 4
@@ -96,6 +97,21 @@ def whereabouts_of(
         except SetAside as error:
             where[key] = Refused(key, error.reason, str(error)[:200])
     return where
+
+
+def whole_lists(session: Session, paths: Sequence[str], type_: type[T]) -> list[T]:
+    """Every item of several lists, whose first pages are asked for together; a list that is gone holds nothing.
+
+    Raises:
+        BadRecord: an item cannot be read.
+        CrmSyncError: Microsoft would not give one of the lists.
+    """
+    found = read_items(session, {path: path for path in paths}, at_once=FEW)
+    if found.again:
+        raise found.because or Transient("Microsoft would not give a list.")
+    if found.refused:
+        raise ProviderRefused(f"Microsoft refused a list ({found.refused[0].detail}).")
+    return [item for body in found.bodies.values() for item in microsoft_api.list_from(session, body, type_)]
 
 
 def _read(session: Session, paths: dict[str, str], prefer: Sequence[str]) -> Found:

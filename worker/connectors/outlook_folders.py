@@ -15,8 +15,8 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
-from worker.connectors.microsoft_batch import FEW, read_items
-from worker.errors import Transient
+from worker.connectors.microsoft_batch import FEW, read_items, whole_lists
+from worker.errors import ProviderRefused, Transient
 from worker.records import Part
 from worker.transport.json_reply import read_json
 
@@ -33,8 +33,8 @@ NAMED: Final = ("inbox", "sentitems", "archive")
 """Folders that are called by these names, whatever the mailbox' language; the others are called by their ids."""
 ALWAYS_THERE: Final = ("inbox", "drafts", "deleteditems", "junkemail")
 MOST_FOLDERS: Final = 5_000
-_LIST: Final = f"{microsoft_api.ROOT}/me/mailFolders"
-_SELECT: Final = (("$select", "id,displayName,childFolderCount,isHidden"), ("includeHiddenFolders", "true"))
+_LIST: Final = "/me/mailFolders"
+_SELECT: Final = "?$select=id,displayName,childFolderCount,isHidden&includeHiddenFolders=true"
 
 
 class _Folder(msgspec.Struct, rename="camel"):
@@ -59,19 +59,20 @@ class MailFolders:
             Transient: Microsoft listed none, or would not say which are the well-known ones. To believe either would
                 delete mail, or bring what was thrown away.
         """
-        named = self._well_known()
+        named, level = self._first_look()
         left_out = {named[name] for name in LEFT_OUT if name in named}
         names = {named[name]: name for name in NAMED if name in named}
         synced: dict[str, str] = {}
-        waiting = [_LIST]
-        while waiting:
-            for folder in microsoft_api.whole_list(self._session, waiting.pop(0), _Folder, _SELECT):
+        while level:
+            beneath: list[str] = []
+            for folder in level:
                 if folder.id in left_out or folder.is_hidden or folder.id in synced:
                     continue
                 synced[folder.id] = names.get(folder.id, folder.id)
                 if folder.child_folder_count and len(synced) < MOST_FOLDERS:
-                    waiting.append(f"{_LIST}/{quote(folder.id, safe='')}/childFolders")
+                    beneath.append(f"{_LIST}/{quote(folder.id, safe='')}/childFolders{_SELECT}")
                 yield Part(folder.id, folder.display_name or "")
+            level = whole_lists(self._session, beneath, _Folder)
         if not synced:
             raise Transient("Microsoft listed no mail folder at all.")
         self._synced = synced
@@ -86,10 +87,14 @@ class MailFolders:
                 self._away.add(folder)
         return self._synced.get(folder)
 
-    def _well_known(self) -> dict[str, str]:
-        paths = {name: f"/me/mailFolders/{name}?$select=id" for name in (*LEFT_OUT, *NAMED)}
-        found = read_items(self._session, paths, at_once=FEW)
+    def _first_look(self) -> tuple[dict[str, str], list[_Folder]]:
+        """The ids of the well-known folders by their names, and the folders that lie in no other."""
+        paths = {name: f"{_LIST}/{name}?$select=id" for name in (*LEFT_OUT, *NAMED)}
+        found = read_items(self._session, {_LIST: f"{_LIST}{_SELECT}", **paths}, at_once=FEW)
+        if any(item.key == _LIST for item in found.refused):
+            raise ProviderRefused("Microsoft refused the list of mail folders.")
         # Not every mailbox has, or even knows, each of them; but none is without these.
-        if found.again or not found.bodies.keys() >= set(ALWAYS_THERE):
-            raise found.because or Transient("Microsoft would not say which the well-known folders are.")
-        return {name: read_json(body, _Folder).id for name, body in found.bodies.items()}
+        if found.again or not found.bodies.keys() >= {_LIST, *ALWAYS_THERE}:
+            raise found.because or Transient("Microsoft would not say which folders there are.")
+        top = list(microsoft_api.list_from(self._session, found.bodies.pop(_LIST), _Folder))
+        return {name: read_json(body, _Folder).id for name, body in found.bodies.items()}, top

@@ -45,7 +45,7 @@ LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
 """How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _UNCOUNTED: Final = Budget("uncounted", BudgetScope.USER, 1, LONGEST_UNNAMED_WAIT, "none: no window is known")
 _SLEEPABLE_S = 1.0
-_NEXT_S = 0.015
+_NEXT_S = 0.01
 _BUSY_S = 0.05
 _BUSY_AGAIN_S = 0.5
 """How long one waits for a place before asking again: the first in the line, the others, and a parked job."""
