@@ -2,7 +2,8 @@
 
 It reads Postgres' frontend messages (protocol 3), counts the statements that pass (Execute and Query), and calls
 `at_statement(number, text)` before each is passed on. Raising `Cut` there closes the connection; the statement is lost.
-Raising `ReplyLost` passes it on and closes the connection once the server has carried it out: nobody knows then.
+Raising `ReplyLost` passes it on and closes the connection once the server has carried it out: nobody knows then. What
+ends an exchange, and commits it if it began no transaction, is no statement: `at_end()` is called first.
 """
 
 import contextlib
@@ -27,10 +28,13 @@ class ReplyLost(Exception):
 class PostgresProxy:
     """Stands before the Postgres of `url`; `self.url` is the way through it."""
 
-    def __init__(self, url: str, at_statement: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, url: str, at_statement: Callable[[int, str], None], at_end: Callable[[], None] = lambda: None
+    ) -> None:
         parts = urlsplit(url)
         self._target = (parts.hostname or "127.0.0.1", parts.port or 5432)
         self._at_statement = at_statement
+        self._at_end = at_end
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
         login = parts.netloc.rpartition("@")[0]
@@ -87,18 +91,23 @@ class PostgresProxy:
                     statement = prepared.get(body.split(b"\0")[1], "")
                 elif kind == b"Q":
                     statement = body.rstrip(b"\0").decode()
-                if kind in {b"E", b"Q"}:
-                    with self._lock:
-                        number = self.statements
-                        self.statements += 1
-                    try:
-                        self._at_statement(number, statement)
-                    except ReplyLost:
-                        mute.set()
+                if kind == b"S":
+                    self._at_end()
+                elif kind in {b"E", b"Q"}:
+                    self._count(statement, mute)
                 server.sendall(kind + length + body)
         except (Cut, OSError, EOFError, ValueError):
             _close(client)
             _close(server)
+
+    def _count(self, statement: str, mute: threading.Event) -> None:
+        with self._lock:
+            number = self.statements
+            self.statements += 1
+        try:
+            self._at_statement(number, statement)
+        except ReplyLost:
+            mute.set()
 
 
 def _read_start(reader: object) -> bytes:

@@ -169,6 +169,26 @@ def test_p7_a_setting_that_leaked_into_the_session_is_gone_for_the_next_borrower
             assert tx.execute(count).fetchone() == {"held": 0}
 
 
+def test_p7_a_statement_asked_alone_sees_its_own_workspace_whatever_leaked_and_leaves_nothing_behind(
+    database_urls: dict[Role, str],
+) -> None:
+    settings = (
+        "SELECT current_setting('crm_sync.workspace', true) AS workspace, "
+        "current_setting('synchronous_commit') AS commit, pg_backend_pid() AS pid"
+    )
+    with Database(database_urls[Role.WORKER], max_size=1) as database:
+        with database.session() as leaky:
+            leaky.execute("SELECT set_config('crm_sync.workspace', 'another', false)")
+        own = database.ask(settings, {}, "own", durable=False).fetchone()
+        nobodys = database.ask(settings, {}).fetchone()
+        with database.session() as after:
+            left = after.execute(settings).fetchone()
+    pid = own["pid"]
+    assert own == {"workspace": "own", "commit": "off", "pid": pid}
+    assert nobodys == {"workspace": "", "commit": "on", "pid": pid}
+    assert left == nobodys
+
+
 # What Postgres may say of itself spends no attempt; what it says of a statement of ours does.
 
 PASSES = [
@@ -323,17 +343,16 @@ def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from
         tx.execute("UPDATE crm_sync.job SET state = 'admitted', lease_epoch = 7 WHERE job_id = %s", [one.job_id])
     frozen, thawed = threading.Event(), threading.Event()
 
-    def at_statement(_number: int, text: str) -> None:
-        if text == "COMMIT":
-            frozen.set()
-            thawed.wait(60)
+    def at_end() -> None:
+        frozen.set()
+        thawed.wait(60)
 
     def claim_and_freeze() -> None:
         with pytest.raises(Unavailable):
             ledger.claim(slow, one.workspace, one.job_id, uuid4(), Deadlines.of({}))
 
     with (
-        PostgresProxy(database_urls[Role.WORKER], at_statement) as proxy,
+        PostgresProxy(database_urls[Role.WORKER], lambda _number, _text: None, at_end) as proxy,
         Database(proxy.url, max_size=1, name="frozen") as slow,
     ):
         # Who waits for a lock has no more patience than who holds it: as if the frozen one had begun long before.

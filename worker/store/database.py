@@ -45,6 +45,8 @@ _KNOWS_LONGEST = 170_000
 """The server version (17) that can end a transaction of a process which was frozen in the middle of its exchange, with
 locks in its hands; idle in a transaction it is only between two exchanges."""
 
+_SETTINGS = {count: "SELECT " + ", ".join(["set_config(%s, %s, true)"] * count) for count in (1, 2, 3)}
+
 _CALLER_MISTAKES = "CS"
 """First letters of the SQLSTATEs that `crm_sync.enqueue` raises for a caller's mistake."""
 
@@ -118,6 +120,9 @@ class Database:
     ) -> Cursor:
         """Carry out one statement as a transaction of its own, in one exchange with the server.
 
+        Postgres commits what came in one exchange as one transaction, so neither BEGIN nor COMMIT is said, and nothing
+        is left open by a process that is frozen after it.
+
         It is not sent a second time, not even if the line was dead all along: nobody knows then. If it need not survive
         a crash of the server (`durable`), its commit does not wait for the disk.
 
@@ -125,14 +130,9 @@ class Database:
             Unavailable: nobody knows whether it was carried out.
             Misconfigured, BadRequest: as `transaction`.
         """
-        with translated_errors(), self._lent() as connection:
-            with connection.pipeline():
-                _begin(connection, workspace, _LONGEST_ANSWER_S)
-                if not durable:
-                    connection.execute("SET LOCAL synchronous_commit TO off")
-                answer = connection.execute(statement, arguments)
-                connection.execute("COMMIT")
-            return answer
+        with translated_errors(), self._lent() as connection, connection.pipeline():
+            _set_locally(connection, workspace, _LONGEST_ANSWER_S, durable=durable)
+            return connection.execute(statement, arguments)
 
     def glance(self, statement: LiteralString, arguments: Row) -> Cursor:
         """Carry out one statement that concerns no tenant, for those who ask many times a second: nothing around it.
@@ -198,14 +198,17 @@ def _forget_settings(connection: Connection) -> None:
 def _begin(connection: Connection, workspace: str | None, longest_s: int) -> None:
     connection.execute("BEGIN")
     _forget_settings(connection)
+    _set_locally(connection, workspace, longest_s)
+
+
+def _set_locally(connection: Connection, workspace: str | None, longest_s: int, *, durable: bool = True) -> None:
+    """Settings that end with the transaction. No workspace is the empty one, which has no rows."""
+    settings = {"crm_sync.workspace": workspace or ""}
     if connection.info.server_version >= _KNOWS_LONGEST:
-        # No workspace is the empty one, which has no rows.
-        connection.execute(
-            "SELECT set_config('crm_sync.workspace', %s, true), set_config('transaction_timeout', %s, true)",
-            [workspace or "", f"{longest_s}s"],
-        )
-    elif workspace is not None:
-        connection.execute("SELECT set_config('crm_sync.workspace', %s, true)", [workspace])
+        settings["transaction_timeout"] = f"{longest_s}s"
+    if not durable:
+        settings["synchronous_commit"] = "off"
+    connection.execute(_SETTINGS[len(settings)], [text for setting in settings.items() for text in setting])
 
 
 def unless_locked(tx: Connection, statement: LiteralString, arguments: Row) -> bool:
