@@ -21,7 +21,7 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
-from worker.connectors.microsoft_batch import whereabouts_of, whole_lists
+from worker.connectors.microsoft_batch import whereabouts_of
 from worker.connectors.microsoft_delta import Item, Place, Sorted, key_of, rounds
 from worker.errors import BadRecord, SetAside
 from worker.records import (
@@ -99,17 +99,17 @@ class _Where(msgspec.Struct, rename="camel"):
 
 def parts(session: Session) -> Iterator[Part]:
     """The contact folders of the account."""
-    address, select = "/me/contactFolders", "?$select=id,displayName"
-    default = read_json(microsoft_api.get(session, f"{microsoft_api.ROOT}{address}/{DEFAULT_FOLDER}{select}"), _Folder)
+    select = (("$select", "id,displayName"),)
+    address = f"{microsoft_api.ROOT}/me/contactFolders"
+    default = read_json(microsoft_api.get(session, f"{address}/{DEFAULT_FOLDER}", params=select), _Folder)
     yield Part(default.id, default.display_name or "")
     seen = {default.id}
-    lists = [f"{address}{select}", f"{address}/{quote(default.id, safe='')}/childFolders{select}"]
-    while lists:
-        level, lists = whole_lists(session, lists, _Folder), []
-        for folder in level:
+    waiting = [address, f"{address}/{quote(default.id, safe='')}/childFolders"]
+    while waiting:
+        for folder in microsoft_api.whole_list(session, waiting.pop(0), _Folder, select):
             if folder.id not in seen:
                 seen.add(folder.id)
-                lists.append(f"{address}/{quote(folder.id, safe='')}/childFolders{select}")
+                waiting.append(f"{address}/{quote(folder.id, safe='')}/childFolders")
                 yield Part(folder.id, folder.display_name or "")
 
 

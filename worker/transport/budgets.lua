@@ -23,6 +23,8 @@ end
 local slots, counted = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- How long (ms) one keeps one's place in a line without asking again: ten times as long as who waits lets pass.
 local STANDS = 500
+-- How long (ms) one is passed by by those who fit in between: places that nobody can use yet should not stand empty.
+local PATIENCE = 250
 local number = function(value) return string.format('%.0f', value) end
 
 local born = tonumber(redis.call('GET', KEYS[1]))
@@ -101,17 +103,19 @@ local function spend(bucket, units)
   redis.call('PEXPIRE', bucket.key, number(math.ceil(life)))
 end
 
--- How many stand in the line before `member`, and how many places they wait for. Who came first is served first: a batch
--- that needs all places would else wait for ever behind those who need one.
+-- How many stand in the line before `member`, and how many places they wait for who have no patience left. Those are
+-- passed by by nobody: a batch that needs all places would else wait for ever behind those who need one.
 local function before(line, standing, member)
   for _, away in ipairs(redis.call('ZRANGEBYSCORE', standing, '-inf', number(now))) do
     redis.call('ZREM', line, away)
     redis.call('ZREM', standing, away)
   end
   local count, units = 0, 0
-  for _, other in ipairs(redis.call('ZRANGE', line, 0, -1)) do
-    if other == member then break end
-    count, units = count + 1, units + tonumber(string.match(other, ':(%d+)$'))
+  local others = redis.call('ZRANGE', line, 0, -1, 'WITHSCORES')
+  for i = 1, #others, 2 do
+    if others[i] == member then break end
+    count = count + 1
+    if now - tonumber(others[i + 1]) >= PATIENCE then units = units + tonumber(string.match(others[i], ':(%d+)$')) end
   end
   return count, units
 end

@@ -9,7 +9,8 @@ provider's length holds more than its limit, and 60/63 of the limit can be used 
 
 A budget of what may be under way at once is kept as leases, taken by the same script and given back after the reply. A
 worker that is killed gives nothing back: its places are free again when their time is over. Who has to wait for places
-stands in a line and is served in its turn, for else a batch, which needs several, would be passed by for ever.
+stands in a line, and is passed by no longer than a quarter of a second: a batch, which needs several, would else wait
+for ever.
 
 Without Redis there are no permits. A Redis that lost its data is told by the missing book, and every bucket then
 counts as full for the length of its own window. Only who can prove that nothing was ever spent (`first_book`) opens
