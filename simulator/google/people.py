@@ -108,21 +108,8 @@ class People:
 
     def warm(self, account: Account, mask: frozenset[str]) -> int:
         """Encode a whole book beforehand, so that a benchmark measures its client and not this."""
-        book = account.contacts
-        call = _Pass(
-            account,
-            book,
-            "CONTACT",
-            "",
-            mask,
-            0,
-            "",
-            None,
-            wants_token=False,
-            order=ORDERS[0],
-            groups=self._groups.ids(account),
-        )
-        return sum(1 for contact in book.from_number(0) if self._person(call, contact, former=False))
+        call = self._outside_a_list(account, mask)
+        return sum(1 for contact in account.contacts.from_number(0) if self._person(call, contact, former=False))
 
     def _admit(self, request: Request, allowed: frozenset[str], limit: str, units: int = 1) -> AccessToken:
         token = self._access.bearer(request)
@@ -331,10 +318,12 @@ class People:
         return contact if contact is not None and not contact.deleted else None
 
     def _single(self, account: Account, contact: Contact, mask: frozenset[str]) -> dict[str, Any]:
-        book = account.contacts
-        call = _Pass(
+        return self._resource(self._outside_a_list(account, mask), contact, limit=None, former=False)
+
+    def _outside_a_list(self, account: Account, mask: frozenset[str]) -> _Pass:
+        return _Pass(
             account,
-            book,
+            account.contacts,
             "CONTACT",
             "",
             mask,
@@ -345,7 +334,6 @@ class People:
             order=ORDERS[0],
             groups=self._groups.ids(account),
         )
-        return self._resource(call, contact, limit=None, former=False)
 
 
 def person_name(contact: Contact) -> str:

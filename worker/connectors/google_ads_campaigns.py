@@ -19,6 +19,7 @@ import msgspec
 
 from worker.connectors import google_api
 from worker.connectors.contract import Session
+from worker.connectors.cursors import read_cursor
 from worker.connectors.google_ads_api import search
 from worker.connectors.google_ads_numbers import Whole, whole_number
 from worker.errors import BadRecord, CursorExpired
@@ -136,10 +137,7 @@ def _read(rows: list[msgspec.Raw], part: Part) -> tuple[tuple[Record, ...], tupl
 def _read_cursor(cursor: bytes | None) -> _Cursor:
     if cursor is None:
         return _Cursor(QUERY)
-    try:
-        place = msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
+    place = read_cursor(cursor, _Cursor)
     if place.query != QUERY and place.page:
         raise CursorExpired("The cursor belongs to another query.")
     return place

@@ -30,6 +30,7 @@ import msgspec
 
 from worker.connectors import google_api
 from worker.connectors.contract import Session
+from worker.connectors.cursors import read_cursor
 from worker.connectors.google_ads_api import OutOfReach, search
 from worker.connectors.google_ads_numbers import Whole, amount, whole_number
 from worker.connectors.google_ads_plan import Limits, Place, Step, after, next_step, out_of_reach
@@ -236,10 +237,7 @@ def _read_cursor(cursor: bytes | None, part: Part) -> Place:
     fresh = Place(part.carries["time_zone"], part.carries["currency"])
     if cursor is None:
         return fresh
-    try:
-        place = msgspec.json.decode(cursor, type=Place)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
+    place = read_cursor(cursor, Place)
     if (place.time_zone, place.currency, place.version) != (fresh.time_zone, fresh.currency, fresh.version):
         raise CursorExpired("The account's time zone or currency is another than it was.")
     return place

@@ -27,6 +27,7 @@ import msgspec
 
 from worker.connectors import google_api
 from worker.connectors.contract import Session
+from worker.connectors.cursors import read_bound_cursor
 from worker.errors import BadRecord, CrmSyncError, CursorExpired, ProviderRefused, Transient
 from worker.records import FULL_PASS, Attendee, Event, Kind, Page, Part, Record, Refused, When
 from worker.transport.json_reply import read_items, read_json
@@ -165,7 +166,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
         CursorExpired: the token is dead, or belongs to other parameters.
         NotFound: the calendar is gone, or no longer shown to us.
     """
-    place = _read_cursor(cursor)
+    place = read_bound_cursor(cursor, _Cursor, FINGERPRINT) if cursor is not None else _Cursor(FINGERPRINT)
     tokens = google_api.PageTokens()
     ended: set[str] = set()
     while True:
@@ -255,18 +256,6 @@ def _part(raw: msgspec.Raw) -> Part:
         except (msgspec.MsgspecError, RecursionError):
             raise BadRecord("A calendar of Google's list has no id.") from None
     return Part(key=calendar.id, label=calendar.summary_override or calendar.summary)
-
-
-def _read_cursor(cursor: bytes | None) -> _Cursor:
-    if cursor is None:
-        return _Cursor(FINGERPRINT)
-    try:
-        place = msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
-    if place.fingerprint != FINGERPRINT:
-        raise CursorExpired("The cursor belongs to other parameters.")
-    return place
 
 
 def _page(

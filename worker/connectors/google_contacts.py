@@ -21,6 +21,7 @@ import msgspec
 
 from worker.connectors import google_api
 from worker.connectors.contract import Session
+from worker.connectors.cursors import read_bound_cursor
 from worker.errors import BadRecord, CrmSyncError, CursorExpired, NotFound, ProviderRefused, Transient
 from worker.records import (
     FULL_PASS,
@@ -181,7 +182,7 @@ def pages(session: Session, _part: Part, cursor: bytes | None) -> Iterator[Page]
     Raises:
         CursorExpired: the token is dead, or belongs to another list of fields.
     """
-    place = _read_cursor(cursor)
+    place = read_bound_cursor(cursor, _Cursor, FINGERPRINT) if cursor is not None else _Cursor(FINGERPRINT)
     tokens = google_api.PageTokens()
     while True:
         page, place = _page(session, _ask(session, place), place, tokens)
@@ -246,18 +247,6 @@ def contact_of(person: _Person) -> Contact:
         picture_url=picture,
         truncated=_is_cut(person),
     )
-
-
-def _read_cursor(cursor: bytes | None) -> _Cursor:
-    if cursor is None:
-        return _Cursor(FINGERPRINT)
-    try:
-        place = msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
-    if place.fingerprint != FINGERPRINT:
-        raise CursorExpired("The cursor belongs to another list of fields.")
-    return place
 
 
 def _ask(session: Session, place: _Cursor) -> bytes:

@@ -31,6 +31,7 @@ import msgspec
 
 from worker.connectors import google_api, google_message
 from worker.connectors.contract import Option, Session
+from worker.connectors.cursors import read_bound_cursor
 from worker.connectors.google_batch import read_many
 from worker.errors import (
     CrmSyncError,
@@ -151,7 +152,7 @@ def pages(session: Session, part: Part, cursor: bytes | None) -> Iterator[Page]:
         CursorExpired: Google no longer tells the history since then, or a page token died.
         RunAgainLater: Google would not give any of the messages that were still to be read.
     """
-    place = _read_cursor(cursor) if cursor is not None else _begin(session)
+    place = read_bound_cursor(cursor, _Cursor, FINGERPRINT) if cursor is not None else _begin(session)
     tokens = google_api.PageTokens()
     while True:
         if place.pending:
@@ -188,16 +189,6 @@ def steps_of(history: Sequence[_Step]) -> dict[str, bool]:
         for gone in step.messages_deleted:
             note(gone, read=False)
     return last
-
-
-def _read_cursor(cursor: bytes) -> _Cursor:
-    try:
-        place = msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
-    if place.fingerprint != FINGERPRINT:
-        raise CursorExpired("The cursor belongs to another way of asking.")
-    return place
 
 
 def _begin(session: Session) -> _Cursor:

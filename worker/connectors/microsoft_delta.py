@@ -22,8 +22,9 @@ import msgspec
 
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
+from worker.connectors.cursors import read_bound_cursor
 from worker.connectors.microsoft_batch import asks_to_wait, read_items
-from worker.errors import BadRecord, CursorExpired, SetAside, Transient
+from worker.errors import BadRecord, SetAside, Transient
 from worker.records import FULL_PASS, Page, Part, Record, Refused
 from worker.transport.json_reply import read_json
 
@@ -105,7 +106,8 @@ def rounds(session: Session, part: Part, cursor: bytes | None, of: Collection) -
         NotFound: the list itself is gone.
         RunAgainLater: Microsoft would not give any of the items that were still to be looked at.
     """
-    place = _read_place(cursor, of) if cursor is not None else Place(of.fingerprint, full=True)
+    fresh = Place(of.fingerprint, full=True)
+    place = read_bound_cursor(cursor, Place, of.fingerprint) if cursor is not None else fresh
     links = microsoft_api.Links()
     while True:
         page, place = _look(session, place, of) if place.pending else _ask(session, part, place, of, links)
@@ -125,16 +127,6 @@ def key_of(raw: msgspec.Raw, number: int) -> str:
         return msgspec.json.decode(raw, type=Item).id or nameless(number)
     except (msgspec.MsgspecError, RecursionError):
         return nameless(number)
-
-
-def _read_place(cursor: bytes, of: Collection) -> Place:
-    try:
-        place = msgspec.json.decode(cursor, type=Place)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
-    if place.fingerprint != of.fingerprint:
-        raise CursorExpired("The cursor belongs to other parameters.")
-    return place
 
 
 def _ask(session: Session, part: Part, place: Place, of: Collection, links: microsoft_api.Links) -> tuple[Page, Place]:

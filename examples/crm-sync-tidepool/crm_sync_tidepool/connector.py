@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from worker.connectors import cursors
 from worker.connectors.contract import Connector, Facts, Option, Session, Stream
 from worker.errors import (
     BadRecord,
@@ -199,10 +200,7 @@ def read_cursor(cursor: bytes | None) -> _Cursor:
     """
     if cursor is None:
         return _Cursor()
-    try:
-        place = msgspec.json.decode(cursor, type=_Cursor)
-    except msgspec.MsgspecError:
-        raise CursorExpired("The cursor is of a form that this release does not know.") from None
+    place = cursors.read_cursor(cursor, _Cursor)
     if place.version != _Cursor().version:
         raise CursorExpired("The cursor is of another release.")
     return place
