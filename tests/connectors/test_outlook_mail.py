@@ -219,25 +219,52 @@ def test_replies_of_a_batch_are_matched_by_their_ids(mailbox):
     check(mailbox, held)
 
 
-def test_a_mail_that_microsoft_fails_at_for_ever_is_set_aside_and_holds_up_nobody(mailbox):
-    mailbox.inner["m0000"] = [error(500, "ErrorCorruptData")] * 20
+FAILURES = [error(500, "ErrorCorruptData"), error(503, "serviceUnavailable", **{"Retry-After": "120"})]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=["at once", "with a time"])
+def test_a_mail_that_microsoft_fails_at_for_ever_is_set_aside_and_holds_up_nobody(mailbox, failure):
+    mailbox.inner["m0000"] = [failure] * 20
     held = holding(mailbox)
     held.sync(session_of(mailbox))
     assert held.refused == {"m0000": "transient"}
     assert set(held.records) == set(mailbox.truth()) - {"m0000"}
 
 
-def test_a_mail_that_microsoft_fails_at_for_ever_keeps_no_other_from_being_looked_at(mailbox, held):
+@pytest.mark.parametrize("failure", FAILURES, ids=["at once", "with a time"])
+def test_a_mail_that_microsoft_fails_at_for_ever_keeps_no_other_from_being_looked_at(mailbox, held, failure):
     gone = [mailbox.add("inbox") for _ in range(9)]
     held.sync(session_of(mailbox))
     for key in gone:
         mailbox.delete(key)
-    mailbox.inner[gone[0]] = [error(500, "ErrorCorruptData")] * 20
+    mailbox.inner[gone[0]] = [failure] * 20
     mailbox.inner[gone[8]] = [(200, {}, {"id": gone[8], "parentFolderId": 7})] * 20
     mailbox.expire("inbox")
     held.sync(session_of(mailbox))
     assert held.refused == {gone[0]: "transient", gone[8]: "bad_record"}
     assert set(held.records) == {*mailbox.truth(), gone[0], gone[8]}
+
+
+def test_an_outage_is_waited_for_and_nothing_is_set_aside_for_it(mailbox, held):
+    mailbox.page_size = 100
+    keys = [mailbox.add("inbox") for _ in range(30)]
+    for key in keys:
+        mailbox.inner[key] = [error(503, "serviceUnavailable", **{"Retry-After": "120"})] * 3
+    with pytest.raises(Transient) as caught:
+        held.read_part(session_of(mailbox), INBOX)
+    assert caught.value.until == NOW + timedelta(seconds=120)
+    mailbox.inner.clear()
+    held.sync(session_of(mailbox))
+    check(mailbox, held)
+    for key in keys:
+        mailbox.delete(key)
+        mailbox.inner[key] = [error(503, "serviceUnavailable", **{"Retry-After": "120"})] * 3
+    mailbox.expire("inbox")
+    held.forget("id-inbox")
+    with pytest.raises(Transient):
+        held.read_part(session_of(mailbox), INBOX)
+    assert not held.refused
+    assert set(keys) <= set(held.records)
 
 
 def test_a_look_that_microsoft_wants_to_wait_for_is_waited_for(mailbox, held):

@@ -41,13 +41,18 @@ class _Answers(msgspec.Struct):
 
 
 class Found(msgspec.Struct):
-    """What became of the items that were asked for; `again` are those that Microsoft would not give just now."""
+    """What became of the items that were asked for.
+
+    `again` are those that Microsoft would not give just now, and those that were not asked for, since it wanted to be
+    left alone (`cut_short`).
+    """
 
     bodies: dict[str, bytes] = {}
     gone: list[str] = []
     refused: list[Refused] = []
     again: list[str] = []
     because: RunAgainLater | None = None
+    cut_short: bool = False
 
 
 def read_items(
@@ -56,7 +61,7 @@ def read_items(
     """The items behind `paths`, which are relative and stand under the items' keys; `at_once` in a batch.
 
     `prefer` is what goes into the header of that name of each. An item at which Microsoft fails keeps it from no other;
-    only when it asks us to wait is it let alone, and the rest comes under `again`.
+    only when it wants to be left alone does the rest come under `again`.
 
     Raises:
         CrmSyncError: what concerns the whole connection, or each was refused.
@@ -64,17 +69,31 @@ def read_items(
     found = Found()
     keys = list(paths)
     for start in range(0, len(keys), at_once):
-        if asks_to_wait(found.because):
-            found.again += keys[start:]  # The mailbox is to be left alone.
-            break
         chunk = {key: paths[key] for key in keys[start : start + at_once]}
-        _merge(found, _read(session, chunk, prefer))
+        more = _read(session, chunk, prefer)
+        _merge(found, more)
+        rest = keys[start + at_once :]
+        if rest and wants_to_be_left_alone(more):
+            found.again += rest
+            found.cut_short = True
+            break
     return found
 
 
-def asks_to_wait(error: RunAgainLater | None) -> bool:
-    """Whether Microsoft wants to be left alone, and has not only failed at something. Pure."""
-    return error is not None and (isinstance(error, Throttled) or error.until is not None)
+def wants_to_be_left_alone(found: Found) -> bool:
+    """Whether Microsoft asks us to wait, and has not only failed at something. Pure.
+
+    It slows us down, or names a time and has told nothing at all; at a single item it may fail with a time for ever.
+    """
+    if isinstance(found.because, Throttled):
+        return True
+    told = found.bodies or found.gone or found.refused
+    return found.because is not None and found.because.until is not None and not told
+
+
+def must_wait(found: Found, asked: int) -> bool:
+    """Whether failures tell nothing of the items: of a few alone, each may be one that always fails. Pure."""
+    return isinstance(found.because, Throttled) or found.cut_short or (asked > FEW and wants_to_be_left_alone(found))
 
 
 def whereabouts_of(
@@ -86,7 +105,7 @@ def whereabouts_of(
         CrmSyncError: what concerns the whole connection, or Microsoft asks us to wait.
     """
     found = read_items(session, paths, at_once=FEW)
-    if found.because is not None and asks_to_wait(found.because):
+    if found.because is not None and must_wait(found, len(paths)):
         raise found.because
     where: dict[str, str | Refused | None] = dict.fromkeys(found.gone)
     where |= {item.key: item for item in found.refused}

@@ -23,7 +23,7 @@ import msgspec
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
 from worker.connectors.cursors import read_bound_cursor
-from worker.connectors.microsoft_batch import asks_to_wait, read_items
+from worker.connectors.microsoft_batch import must_wait, read_items
 from worker.errors import BadRecord, SetAside, Transient
 from worker.records import FULL_PASS, Page, Part, Record, Refused
 from worker.transport.json_reply import read_json
@@ -174,10 +174,12 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
     found.again += [key for key in found.bodies if key not in told]
     tries, not_before = 0, None
     if len(found.again) == len(asked):
-        if found.because is not None and asks_to_wait(found.because):
+        if found.because is not None and must_wait(found, len(asked)):
             raise found.because
         tries = place.tries + 1
         not_before = session.now() + timedelta(minutes=2 ** (tries - 1))
+        if found.because is not None and found.because.until is not None:
+            not_before = max(not_before, found.because.until)
         if tries > MOST_TRIES:
             found.refused = [Refused(key, Transient.reason, "Microsoft failed at it again and again") for key in asked]
             found.again, tries, not_before = [], 0, None
