@@ -59,7 +59,8 @@ def _ours(there: Place, count: int) -> int:
                     "max(finished_at) AS last FROM crm_sync.job WHERE workspace_id LIKE 'jobs-%%'"
                 ).fetchone()
             if row is not None and row["done"] == count // len(tenants) * len(tenants):
-                return round(row["done"] / (row["last"] - row["first"]).total_seconds())
+                took_s: float = (row["last"] - row["first"]).total_seconds()
+                return round(int(row["done"]) / took_s)
             time.sleep(0.2)
 
 

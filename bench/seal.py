@@ -4,6 +4,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -36,10 +37,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             sealed = keys.seal("document.body", row, plain)
             nonce = os.urandom(12)
             encrypted = bare.encrypt(nonce, plain, aad)
-            seal = _us(lambda plain=plain: keys.seal("document.body", row, plain))
-            opened = _us(lambda sealed=sealed: keys.open("document.body", row, sealed))
-            bare_seal = _us(lambda plain=plain: bare.encrypt(os.urandom(12), plain, aad))
-            bare_open = _us(lambda nonce=nonce, encrypted=encrypted: bare.decrypt(nonce, encrypted, aad))
+            seal = _us(partial(keys.seal, "document.body", row, plain))
+            opened = _us(partial(keys.open, "document.body", row, sealed))
+            bare_seal = _us(partial(_bare_seal, bare, plain, aad))
+            bare_open = _us(partial(bare.decrypt, nonce, encrypted, aad))
             result[f"{size} bytes"] = {
                 "seal_us": seal,
                 "open_us": opened,
@@ -49,6 +50,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 "open_ratio": round(bare_open / opened, 2),
             }
     return result
+
+
+def _bare_seal(bare: AESGCM, plain: bytes, aad: bytes) -> bytes:
+    return bare.encrypt(os.urandom(12), plain, aad)
 
 
 def _us(act: Callable[[], object]) -> float:

@@ -92,7 +92,7 @@ def messages(line: Line) -> Iterator[Listed]:
             replies = google_batch.read_batch(
                 line.post("/gmail.googleapis.com/batch", body, 'multipart/mixed; boundary="line"'), len(ids)
             )
-            found = [
+            found: list[tuple[str, Body]] = [
                 (key, message)
                 for key, reply in zip(ids, replies, strict=True)
                 if reply is not None and (message := google_message.read(key, reply.body)) is not None

@@ -29,7 +29,7 @@ CONTACTS = Measured(
 MESSAGES = Measured("messages", "mail", {"do": "warm_messages"}, {"do": "add_message", "count": 100})
 
 
-def run(options: argparse.Namespace, measured: Measured, **world: float) -> dict[str, Any]:
+def run(options: argparse.Namespace, measured: Measured, **world: int) -> dict[str, Any]:
     """All of it in one run."""
     stream = measured.stream
     with place(**world) as there:
