@@ -11,6 +11,7 @@ from tests.connectors.microsoft import HeldInParts, session_over
 from tests.connectors.outlook_mailbox import OutlookMailbox, error
 from tests.connectors.sessions import NOW, ConnectorSession, scripted
 from worker.connectors import outlook_mail
+from worker.connectors.microsoft_delta import MOST_RUNS
 from worker.errors import CursorExpired, NotFound, ProviderRefused, Throttled, Transient
 from worker.records import Message, Part
 
@@ -229,6 +230,32 @@ def test_a_mail_that_microsoft_fails_at_for_ever_is_set_aside_and_holds_up_nobod
     held.sync(session_of(mailbox))
     assert held.refused == {"m0000": "transient"}
     assert set(held.records) == set(mailbox.truth()) - {"m0000"}
+
+
+@pytest.mark.parametrize("runs", [2, 5])
+def test_a_mail_at_which_microsoft_failed_is_looked_at_by_the_next_runs(mailbox, runs):
+    mailbox.inner["m0000"] = [error(500, "ErrorCorruptData")] * 20
+    held, session = holding(mailbox), session_of(mailbox)
+    for _ in range(runs):
+        held.sync(session)
+        assert held.refused == {"m0000": "transient"}
+    waits = [page.not_before for page in held.pages if page.not_before is not None]
+    assert waits == [NOW + timedelta(minutes=1)], "it holds up its stream for a minute, and once"
+    mailbox.inner.clear()
+    held.sync(session)
+    assert not held.refused
+    check(mailbox, held)
+
+
+def test_a_mail_at_which_microsoft_always_fails_is_left_alone_in_the_end(mailbox):
+    mailbox.inner["m0000"] = [error(500, "ErrorCorruptData")] * 40
+    held, session = holding(mailbox), session_of(mailbox)
+    for _ in range(MOST_RUNS):
+        held.sync(session)
+    asked = len(mailbox.asked)
+    held.sync(session)
+    assert "messages/m0000" not in mailbox.asked[asked:]
+    assert held.refused == {"m0000": "transient"}
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=["at once", "with a time"])

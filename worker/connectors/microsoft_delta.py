@@ -23,7 +23,7 @@ import msgspec
 from worker.connectors import microsoft_api
 from worker.connectors.contract import Session
 from worker.connectors.cursors import read_bound_cursor
-from worker.connectors.microsoft_batch import must_wait, read_items
+from worker.connectors.microsoft_batch import FEW, must_wait, read_items
 from worker.errors import BadRecord, SetAside, Transient
 from worker.records import FULL_PASS, Page, Part, Record, Refused
 from worker.transport.json_reply import read_json
@@ -32,6 +32,8 @@ READ_AT_ONCE: Final = 60
 """Three batches a page: fewer, larger transactions."""
 MOST_TRIES: Final = 6
 """An hour in all, as the pauses double from a minute."""
+MOST_RUNS: Final = 6
+"""So many runs look at an item at which Microsoft fails."""
 _SMALLER: Final = (1, 5, 50)
 """A page that Microsoft fails at is asked for again with a part of its size: 5xx go with large pages."""
 
@@ -41,7 +43,8 @@ class Place(msgspec.Struct, omit_defaults=True):
 
     `link` is empty at the beginning of a full pass; `ended` says that it is the next round's, and only `pending`, the
     ids that are still to be looked at, is left of this one; `since` is the beginning of a window; `tries` how often in
-    a row Microsoft failed at all that was asked of it; `days` marks of what belongs to a series, by the series' ids.
+    a row Microsoft failed at all that was asked of it; `failing` in how many runs it failed at an item that was set
+    aside, and is looked at again; `days` marks of what belongs to a series, by the series' ids.
     """
 
     fingerprint: str
@@ -51,6 +54,7 @@ class Place(msgspec.Struct, omit_defaults=True):
     ended: bool = False
     since: datetime | None = None
     tries: int = 0
+    failing: dict[str, int] = {}
     days: dict[str, bytes] = {}
     version: int = 1
 
@@ -165,24 +169,26 @@ def _listed(session: Session, url: str, params: Sequence[tuple[str, str]], of: C
 def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
     """Look at the next items; those that Microsoft would not give come again after the others.
 
-    An item at which Microsoft fails and fails must not hold up its list for ever: it is waited for, longer each time,
-    and then refused, which sets it aside and counts it.
+    An item at which Microsoft fails and fails must not hold up its list: it is tried once more after a minute and then
+    refused, which sets it aside and counts it; the next runs begin with another look at it.
     """
     asked, rest = place.pending[:READ_AT_ONCE], place.pending[READ_AT_ONCE:]
     found = read_items(session, {key: of.path(key) for key in asked}, prefer=of.prefer)
     told = of.records(found.bodies, place)
     found.again += [key for key in found.bodies if key not in told]
-    tries, not_before = 0, None
+    tries, not_before, failing = 0, None, {}
     if len(found.again) == len(asked):
         if found.because is not None and must_wait(found, len(asked)):
             raise found.because
-        tries = place.tries + 1
-        not_before = session.now() + timedelta(minutes=2 ** (tries - 1))
-        if found.because is not None and found.because.until is not None:
-            not_before = max(not_before, found.because.until)
-        if tries > MOST_TRIES:
-            found.refused = [Refused(key, Transient.reason, "Microsoft failed at it again and again") for key in asked]
-            found.again, tries, not_before = [], 0, None
+        if place.tries < _patience(asked, place):
+            tries = place.tries + 1
+            not_before = session.now() + timedelta(minutes=2 ** (tries - 1))
+            if found.because is not None and found.because.until is not None:
+                not_before = max(not_before, found.because.until)
+        else:
+            failing = {key: place.failing.get(key, 0) + 1 for key in asked}
+            found.refused = [Refused(key, Transient.reason, "Microsoft failed at it") for key in asked]
+            found.again = []
     records: list[Record] = []
     gone = found.gone
     for key, what in told.items():
@@ -192,7 +198,8 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
             found.refused.append(Refused(key, what.reason, str(what)[:200]))
         else:
             records.append(what)
-    following = msgspec.structs.replace(place, pending=[*rest, *found.again], tries=tries)
+    failing = {key: runs for key, runs in place.failing.items() if key not in asked} | failing
+    following = msgspec.structs.replace(place, pending=[*rest, *found.again], tries=tries, failing=failing)
     return _turn(
         following,
         records=tuple(records),
@@ -202,9 +209,19 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
     )
 
 
+def _patience(asked: Sequence[str], place: Place) -> int:
+    """How often these are asked for again in this run when Microsoft failed at all of them. Pure."""
+    if len(asked) > FEW:
+        return MOST_TRIES  # An outage, and nothing of the items.
+    return 0 if place.failing.keys() >= set(asked) else 1
+
+
 def _turn(place: Place, **found: Any) -> tuple[Page, Place]:
     covers = FULL_PASS if place.full else None
     more = not place.ended or bool(place.pending)
     if not more:
-        place = Place(place.fingerprint, place.link, since=place.since, days=place.days)
+        failing = {key: runs for key, runs in place.failing.items() if runs < MOST_RUNS}
+        place = Place(
+            place.fingerprint, place.link, pending=list(failing), since=place.since, failing=failing, days=place.days
+        )
     return Page(cursor=msgspec.json.encode(place), more=more, covers=covers, **found), place
