@@ -12,8 +12,9 @@ from scheduler.dispatcher import SMALLEST_WINDOW, Dispatcher
 from scheduler.loop import Loop
 from scheduler.planner import GRANT_IDLE, Planner
 from tests.conftest import register_workspace
+from tests.postgres_proxy import PostgresProxy
 from tests.sync.scripted import connection_exists
-from worker.errors import DatabaseFault
+from worker.errors import DatabaseFault, Unavailable
 from worker.jobs.bell import Bell
 from worker.jobs.lanes import Lane
 from worker.settings import Role, Settings
@@ -74,6 +75,41 @@ def test_many_schedulers_admit_no_more_than_one_window(
         for replica in replicas:
             replica.tick({})
         assert states(owner_db) == {"admitted": SMALLEST_WINDOW, "queued": 200 - SMALLEST_WINDOW}
+
+
+def test_p5_a_scheduler_that_is_frozen_while_it_admits_holds_its_lane_no_longer_than_a_transaction_may_last(
+    owner_db: Database, scheduler_db: Database, database_urls: dict[Role, str], tenant: str, bell: Bell,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    jobs_are_due(owner_db, tenant, 5)
+    frozen, thawed = threading.Event(), threading.Event()
+
+    def at_statement(_number: int, text: str) -> None:
+        if text == "COMMIT":
+            frozen.set()
+            thawed.wait(60)
+
+    def admit_and_freeze() -> None:
+        with pytest.raises(Unavailable):
+            Dispatcher(slow, bell).tick({})
+
+    with (
+        PostgresProxy(database_urls[Role.SCHEDULER], at_statement) as proxy,
+        Database(proxy.url, max_size=1, name="frozen") as slow,
+    ):
+        longest_s = database._LONGEST_TRANSACTION_S
+        monkeypatch.setattr(database, "_LONGEST_TRANSACTION_S", 2)
+        thread = threading.Thread(target=admit_and_freeze)
+        thread.start()
+        assert frozen.wait(20)
+        monkeypatch.setattr(database, "_LONGEST_TRANSACTION_S", longest_s)
+        other = Dispatcher(scheduler_db, bell)
+        while not other.tick({}):
+            time.sleep(0.05)
+        thawed.set()
+        thread.join(20)
+    assert states(owner_db) == {"admitted": 5}
+    assert other.admitted == 5
 
 
 def test_what_another_replica_admitted_after_the_look_takes_room(
