@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import LiteralString
@@ -369,3 +370,39 @@ def test_p5_a_process_that_is_frozen_in_the_middle_of_a_claim_keeps_the_job_from
         thread.join(20)
     assert claimed is not None
     assert claimed.lease_epoch == 8, "what the frozen one began never was"
+
+
+@pytest.fixture
+def asked(owner_db: Database) -> Iterator[Connection]:
+    """Whose `public.asked` it is."""
+    with owner_db.session() as owner:
+        owner.execute("CREATE TABLE public.asked (number integer)")
+        yield owner
+        owner.execute("DROP TABLE public.asked")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "afterwards"),
+    [
+        ("ALTER TABLE public.asked RENAME TO away", "ALTER TABLE public.away RENAME TO asked"),
+        ("ALTER TABLE public.asked ALTER number TYPE bigint", "SELECT 1"),
+    ],
+    ids=["its table was away", "its plan is stale"],
+)
+@pytest.mark.parametrize("times_before", [2, 3, 4])
+def test_a_statement_that_failed_goes_well_when_its_cause_is_gone(
+    asked: Connection,
+    database_urls: dict[Role, str],
+    times_before: int,
+    meanwhile: LiteralString,
+    afterwards: LiteralString,
+) -> None:
+    with Database(database_urls[Role.OWNER], max_size=1, name="asking") as database:
+        for _ in range(times_before):
+            database.ask("SELECT number FROM public.asked", {})
+        asked.execute(meanwhile)
+        with suppress(CrmSyncError):
+            database.ask("SELECT number FROM public.asked", {})
+        asked.execute(afterwards)
+        for _ in range(5):
+            database.ask("SELECT number FROM public.asked", {})

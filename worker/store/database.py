@@ -15,6 +15,7 @@ from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -157,6 +158,12 @@ class Database:
         connection = self._begun(begin) if begin else self._pool.getconn()
         try:
             yield connection
+        except psycopg.Error:
+            # A statement that fails as it is first prepared within an exchange is prepared for psycopg, and not for
+            # Postgres; it would fail ever after. A transaction's rollback makes psycopg forget it; this is none.
+            if connection.info.transaction_status == TransactionStatus.IDLE:
+                connection.close()
+            raise
         finally:
             self._take_back(connection)
 
