@@ -142,6 +142,17 @@ def test_places_of_the_dead_are_free_when_their_time_is_over(redis_url) -> None:
     assert book.take([Permit(FOUR, "u", 4)])
 
 
+def test_places_of_the_dead_are_free_in_their_time_also_when_the_clock_is_set_back(redis_url) -> None:
+    now = [1_800_000_000_000]
+    book = books(redis_url, now_ms=lambda: now[0])
+    book.take([Permit(FOUR, "u", 4)])
+    now[0] -= 3_600_000
+    with pytest.raises(BudgetSpent):
+        book.take([Permit(FOUR, "u", 1)])
+    now[0] += 90_001
+    assert book.take([Permit(FOUR, "u", 4)])
+
+
 def test_a_refusal_closes_the_window_and_not_the_places(redis_url) -> None:
     book = books(redis_url)
     book.learned([Permit(FOUR, "u", 1), Permit(RATE, "u", 1)], timedelta(seconds=30))

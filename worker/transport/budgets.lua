@@ -129,6 +129,10 @@ for i = 1, (#KEYS - 1) / 3 do
                    lease = ARGV[5 * i + 4], units = units, life = window}
     place.member = place.lease .. ':' .. number(units)
     redis.call('ZREMRANGEBYSCORE', place.key, '-inf', number(now))
+    for _, taken in ipairs(redis.call('ZRANGEBYSCORE', place.key, '(' .. number(now + window), '+inf')) do
+      -- The clock was set back: count it as taken just now.
+      redis.call('ZADD', place.key, number(now + window), taken)
+    end
     local count, wanted = before(place.line, place.standing, place.member)
     busy = busy or redis.call('ZCARD', place.key) + wanted + units > limit
     behind = math.max(behind, count)
