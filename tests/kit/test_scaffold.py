@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -96,11 +97,21 @@ def test_the_scaffold_reaches_silver_untouched_and_gold_by_the_how_to(installed:
     assert second["grade"] in {"gold", "platinum"}, second["missing"]
 
 
-@pytest.mark.parametrize("name", ["Pebble", "7pebble", "pebble-two", "", "a", "gmail", "p" * 40, "../up"])
+@pytest.mark.parametrize(
+    "name", ["Pebble", "7pebble", "pebble-two", "", "a", "gmail", "p" * 40, "../up", "two_", "a__b"]
+)
 def test_a_name_that_cannot_be_one_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadRequest):
         write_package(name, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["today", "newname_two"])
+def test_a_name_may_hold_a_word_of_the_template(tmp_path: Path, name: str) -> None:
+    folder = write_package(name, tmp_path)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == folder.name
+    assert f"CRM_SYNC_{name.upper()}_" in (folder / "README.md").read_text()
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:

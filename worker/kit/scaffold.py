@@ -22,7 +22,7 @@ FILES: Final = {
     "crm_sync_newname/policies/newname.toml": "policy.toml.in",
     "tests/test_newname.py": "test_connector.py.in",
 }
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,30}")
+_NAME: Final = re.compile(r"(?=.{2,31}$)[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 def write_package(name: str, into: Path) -> Path:
@@ -32,7 +32,10 @@ def write_package(name: str, into: Path) -> Path:
         BadRequest: the name cannot be one, is taken, or the folder is there already. Nothing was written.
     """
     if not _NAME.fullmatch(name):
-        raise BadRequest(f"«{name}» cannot be a connector's name: small letters, digits and _, a letter first.")
+        raise BadRequest(
+            f"«{name}» cannot be a connector's name: 2 to 31 small letters and digits, a letter first, and a single _ "
+            "between words."
+        )
     if name in registry.names():
         raise BadRequest(
             f"There is a connector «{name}» already. See `crm-sync connectors {name}`, or take another name."
@@ -56,6 +59,13 @@ def _named(text: str, name: str) -> str:
     title = "".join(word.capitalize() for word in name.split("_"))
     package = f"crm-sync-{name.replace('_', '-')}"
     host = name.replace("_", "-")
-    text = text.replace("crm-sync-newname", package).replace("newname.example", f"{host}.example")
-    text = text.replace("NEWNAME", name.upper()).replace("Newname", title).replace("newname", name)
-    return text.replace("TODAY", datetime.now(UTC).date().isoformat())
+    put_in = {
+        "crm-sync-newname": package,
+        "newname.example": f"{host}.example",
+        "NEWNAME": name.upper(),
+        "Newname": title,
+        "newname": name,
+        "TODAY": datetime.now(UTC).date().isoformat(),
+    }
+    # All at once: a name may hold one of these words itself.
+    return re.sub("|".join(map(re.escape, put_in)), lambda found: put_in[found[0]], text)
