@@ -145,6 +145,20 @@ def test_a_mail_that_moves_to_a_folder_made_just_now_goes_with_it(mailbox, held)
     assert held.records["m0000"][0] == "id-New"
 
 
+def test_folders_that_are_not_synced_are_looked_for_once_each_whoever_throws_what_into_them(mailbox, held):
+    for number, key in enumerate(
+        [key for key in mailbox.truth() if mailbox.mails[key]["parentFolderId"] == "id-inbox"]
+    ):
+        thrown = f"thrown{number % 2}"
+        mailbox.folders[f"id-{thrown}"] = "id-deleteditems"
+        mailbox.log.setdefault(f"id-{thrown}", [])
+        mailbox.move(key, thrown)
+    asked = len(mailbox.asked)
+    held.sync(session_of(mailbox))
+    check(mailbox, held)
+    assert mailbox.asked[asked:].count("mailFolders") == 3, "once for the parts, and once for each folder"
+
+
 def test_a_forgotten_place_heals_that_folder_alone_and_reads_only_what_is_new(mailbox, held):
     mailbox.move("m0000", "Clients")
     mailbox.delete("m0003")
@@ -256,6 +270,22 @@ def test_a_mail_at_which_microsoft_always_fails_is_left_alone_in_the_end(mailbox
     held.sync(session)
     assert "messages/m0000" not in mailbox.asked[asked:]
     assert held.refused == {"m0000": "transient"}
+
+
+def test_many_mails_at_which_microsoft_always_fails_hold_up_one_run_and_are_left_alone_in_the_end(mailbox):
+    mailbox.page_size = 100
+    failing = [key for key, mail in mailbox.mails.items() if mail["parentFolderId"] == "id-inbox"]
+    mailbox.inner.update({key: [error(500, "ErrorCorruptData")] * 100 for key in failing})
+    held, session = holding(mailbox), session_of(mailbox)
+    held.sync(session)
+    assert held.refused == dict.fromkeys(failing, "transient")
+    first_run = len(held.pages)
+    for _ in range(MOST_RUNS - 1):
+        held.sync(session)
+    assert all(page.not_before is None for page in held.pages[first_run:])
+    asked = len(mailbox.asked)
+    held.sync(session)
+    assert not {f"messages/{key}" for key in failing} & set(mailbox.asked[asked:])
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=["at once", "with a time"])

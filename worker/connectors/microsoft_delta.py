@@ -198,7 +198,8 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
             found.refused.append(Refused(key, what.reason, str(what)[:200]))
         else:
             records.append(what)
-    failing = {key: runs for key, runs in place.failing.items() if key not in asked} | failing
+    answered = set(asked) - set(found.again)
+    failing = {key: runs for key, runs in place.failing.items() if key not in answered} | failing
     following = msgspec.structs.replace(place, pending=[*rest, *found.again], tries=tries, failing=failing)
     return _turn(
         following,
@@ -211,9 +212,10 @@ def _look(session: Session, place: Place, of: Collection) -> tuple[Page, Place]:
 
 def _patience(asked: Sequence[str], place: Place) -> int:
     """How often these are asked for again in this run when Microsoft failed at all of them. Pure."""
-    if len(asked) > FEW:
-        return MOST_TRIES  # An outage, and nothing of the items.
-    return 0 if place.failing.keys() >= set(asked) else 1
+    if place.failing.keys() >= set(asked):
+        return 0
+    # It failing at many is an outage, and tells nothing of the items.
+    return MOST_TRIES if len(asked) > FEW else 1
 
 
 def _turn(place: Place, **found: Any) -> tuple[Page, Place]:

@@ -76,7 +76,7 @@ class MailFolders:
         if not synced:
             raise Transient("Microsoft listed no mail folder at all.")
         self._synced = synced
-        self._away = left_out
+        self._away |= left_out
 
     def name_of(self, folder: str) -> str | None:
         """What a synced folder is called; None for one that is not synced."""
