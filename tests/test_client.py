@@ -20,7 +20,7 @@ from tests.conftest import ROOT, register_workspace
 from tests.sync.one_connection import OneConnection
 from tests.sync.scripted import World, connection_exists
 from worker.client import Client
-from worker.errors import BadRequest, CrmSyncError, Misconfigured, NotFound, Unavailable
+from worker.errors import BadRecord, BadRequest, CrmSyncError, Misconfigured, NotFound, Unavailable
 from worker.records import Contact
 from worker.settings import Role
 from worker.store import audit, feed, jobs_view
@@ -308,6 +308,23 @@ def test_a_record_that_does_not_open_is_named_and_holds_up_none(
     again = crm.feed(0, 2)
     assert (again[0].record, again[0].problem) == (None, "seal_broken")
     assert again[1].record == second.record
+
+
+def test_a_record_of_a_form_that_this_release_does_not_know_is_named_and_holds_up_none(
+    crm: Client, synced: OneConnection, worker_db: Database, workspace: str
+) -> None:
+    first, second = crm.feed(0, 2)
+    key = bytes.fromhex(first.key or "")
+    with worker_db.transaction(workspace) as tx:
+        tx.execute(
+            "UPDATE crm_sync.document SET sealed = %s WHERE document_key = %s",
+            [synced.seals.seal("document.body", key, b'{"provider_id": {"of": "another release"}}'), key],
+        )
+    again = crm.feed(0, 2)
+    assert (again[0].record, again[0].problem) == (None, "bad_record")
+    assert again[1].record == second.record
+    with pytest.raises(BadRecord):
+        crm.record(synced.connection_id, "contacts", first.key or "")
 
 
 # Opening records. P15.

@@ -10,10 +10,11 @@ from itertools import repeat
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from worker.client.overview import Overview
-from worker.errors import BadRequest, KeyShredded, NotFound, SealBroken
+from worker.errors import BadRecord, BadRequest, KeyShredded, NotFound, SealBroken
 from worker.records import Body, Kind, read_normal_form
 from worker.store import records_view
 from worker.store.database import translated_errors
@@ -171,6 +172,7 @@ class Records(Overview):
         Raises:
             NotFound: there is none of that key, or no longer.
             SealBroken: what is kept under the key is not what was put there.
+            BadRecord: another release wrote it, in a form that this one does not know.
         """
         with self._database.transaction(self.workspace) as tx:
             sealed = records_view.one(tx, self.workspace, connection_id, stream, key_bytes(key))
@@ -211,20 +213,26 @@ class Records(Overview):
                 if item.connection_id not in keys:
                     keys[item.connection_id] = self._record_keys(item.connection_id)
                 result.append((_opened(keys[item.connection_id], item), None))
-            except (SealBroken, KeyShredded) as error:
+            except (SealBroken, KeyShredded, BadRecord) as error:
                 result.append((None, error.reason))
         return result
 
 
 def _opened(keys: RecordKeys, sealed: SealedRecord) -> Record:
     plain = keys.open("document.body", sealed.document_key, sealed.sealed)
-    kind = Kind(sealed.kind)
+    try:
+        kind = Kind(sealed.kind)
+        body = read_normal_form(kind, plain)
+    except (ValueError, msgspec.ValidationError):
+        raise BadRecord(
+            "The record was written by another release, and is of a form that this one does not know."
+        ) from None
     return Record(
         sealed.connection_id,
         sealed.stream,
         sealed.document_key.hex(),
         kind,
-        read_normal_form(kind, plain),
+        body,
         sealed.updated_at,
         sealed.expires_at,
     )
