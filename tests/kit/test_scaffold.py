@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.kit.packages import COMMAND, variables
 from tests.kit.test_example import install
+from worker.connectors.contract import Session
 from worker.errors import BadRequest
 from worker.kit.scaffold import FILES, write_package
 
@@ -129,3 +130,8 @@ def test_every_file_of_the_template_is_written() -> None:
 def test_the_how_to_shows_the_commands_that_there_are() -> None:
     commands = re.findall(r"^    crm-sync (connectors?(?: new| check)?)", HOW_TO.read_text(), re.MULTILINE)
     assert {"connectors", "connector new", "connector check"} <= set(commands)
+
+
+def test_the_how_to_shows_all_that_a_session_gives() -> None:
+    shown = re.findall(r"^\| `(\w+)` \|", HOW_TO.read_text().partition("| of the session |")[2], re.MULTILINE)
+    assert set(shown) == {name for name in vars(Session) if not name.startswith("_")}
