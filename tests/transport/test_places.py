@@ -153,6 +153,16 @@ def test_places_of_the_dead_are_free_in_their_time_also_when_the_clock_is_set_ba
     assert book.take([Permit(FOUR, "u", 4)])
 
 
+def test_places_that_were_taken_by_an_ask_whose_reply_was_lost_are_the_askers(redis_url, monkeypatch) -> None:
+    book = books(redis_url)
+    take = book._take
+    monkeypatch.setattr(book, "_take", lambda **asked: (take(**asked), take(**asked))[1])
+    held = book.take([Permit(FOUR, "u", 4)])
+    assert sum(place.units for place in held) == 4
+    book.give_back(held)
+    assert not has_to_wait(redis_url, 4)
+
+
 def test_a_refusal_closes_the_window_and_not_the_places(redis_url) -> None:
     book = books(redis_url)
     book.learned([Permit(FOUR, "u", 1), Permit(RATE, "u", 1)], timedelta(seconds=30))

@@ -133,6 +133,10 @@ for i = 1, (#KEYS - 1) / 3 do
       -- The clock was set back: count it as taken just now.
       redis.call('ZADD', place.key, number(now + window), taken)
     end
+    for place_number = 1, units do
+      -- Whoever asks holds nothing yet: that was taken for an ask whose reply was lost, and is asked again.
+      redis.call('ZREM', place.key, place.lease .. ':' .. place_number)
+    end
     local count, wanted = before(place.line, place.standing, place.member)
     busy = busy or redis.call('ZCARD', place.key) + wanted + units > limit
     behind = math.max(behind, count)
