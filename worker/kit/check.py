@@ -23,6 +23,7 @@ from worker.kit.scene import NotHeld, Scene
 from worker.kit.stage import Stage, Temper
 
 AT_ONCE: Final = 12
+_LONGEST_HALF_WAY_S: Final = 120.0
 Progress = Callable[[Result, int, int], None]
 """Called with each result, how many there are by now, and how many there will be."""
 
@@ -126,26 +127,26 @@ class Check:
     def _play(self, tasks: Sequence[_Task], rehearsals: Mapping[str, Rehearsal]) -> None:
         """Play scenes at the same time; those that need it wait for each other until the worker is killed."""
         mortal = self._stage.temper is Temper.MORTAL
-        waiting = threading.Semaphore(0)
+        half_way: list[str] = []
 
         def die() -> None:
-            waiting.release()
-            self._stage.killed.wait(60)
+            half_way.append(threading.current_thread().name)
+            if not self._stage.killed.wait(_LONGEST_HALF_WAY_S):
+                half_way.remove(threading.current_thread().name)
+                raise NotHeld("the worker was not killed, since other cases never came to a page half-way")
 
         with ThreadPoolExecutor(len(tasks) if mortal and tasks else AT_ONCE, thread_name_prefix="scene") as pool:
             futures = [pool.submit(self._try, task, rehearsals[task.connector.facts.name], die) for task in tasks]
             if mortal and tasks:
-                self._kill_when_all_wait(futures, waiting)
+                self._kill_when_all_wait(futures, half_way)
             for future in futures:
                 future.result()
 
-    def _kill_when_all_wait(self, futures: Sequence[Future[None]], waiting: threading.Semaphore) -> None:
-        arrived = 0
-        while True:
-            arrived += waiting.acquire(timeout=0.1)
-            if arrived + sum(future.done() for future in futures) >= len(futures):
-                break
-        if arrived:
+    def _kill_when_all_wait(self, futures: Sequence[Future[None]], half_way: Sequence[str]) -> None:
+        # Done is counted first: one that gives up in between is then counted later, and not twice.
+        while sum(future.done() for future in futures) + len(half_way) < len(futures):
+            time.sleep(0.1)
+        if half_way:
             self._stage.kill()
 
     def _try(self, task: _Task, rehearsal: Rehearsal, die: Callable[[], None]) -> None:

@@ -132,6 +132,7 @@ class Provider:
 
         Raises:
             RehearsalRefused: the door's own words.
+            Unavailable: it does not answer.
         """
         address = f"{self.url}/_control/{name}" + (f"?{urlencode(query)}" if query else "")
         payload = None if body is None else json.dumps(body).encode()
@@ -143,3 +144,8 @@ class Provider:
             with error:
                 told = error.read(2_000).decode("utf-8", "replace")
             raise RehearsalRefused(f"the simulated provider refused {name} {body or query}: {told}") from None
+        except OSError as error:
+            raise Unavailable(
+                f"The simulated provider does not answer ({type(error).__name__}). If it ended, what it said stands "
+                "above."
+            ) from None

@@ -18,7 +18,7 @@ import msgspec
 from worker.client import Client
 from worker.connectors.contract import Connector, Stream
 from worker.errors import CrmSyncError
-from worker.kit.provider import Provider, StreamPart
+from worker.kit.provider import Provider, RehearsalRefused, StreamPart
 from worker.kit.stage import Stage
 from worker.records import Kind, Purpose, normal_form
 from worker.store.connections_view import Counters
@@ -81,7 +81,7 @@ class Scene:
         )
         self._require_done(asked, "connecting did not begin")
         url = (self.crm.job(asked, open_outcome=True).private or {})["authorize_url"]
-        back = self._rehearse("consent", authorize_url=url, scopes=scopes)["redirect_url"]
+        back = self._told_of("consent", "redirect_url", authorize_url=url, scopes=scopes)
         done = self._require_done(self.crm.connect_complete(back), "connecting did not end well")
         outcome = dict(done.outcome or {})
         self.connection = UUID(outcome["connection_id"])
@@ -138,7 +138,7 @@ class Scene:
 
     def truth(self) -> list[dict[str, Any]]:
         """What ought to be held: for each record some fields of its normal form."""
-        return list(self._rehearse("held", stream=self.stream.name)["items"])
+        return list(self._told_of("held", "items", stream=self.stream.name))
 
     # The CRM.
 
@@ -239,17 +239,23 @@ class Scene:
 
     def close(self, *, all_held: bool) -> None:
         """Let nothing of the scene go on."""
-        self.mend()
-        if self.connection is not None and not all_held:
-            try:
+        try:
+            self.mend()
+            if self.connection is not None and not all_held:
                 self.crm.disconnect(self.connection)
-            except CrmSyncError:
-                return  # It was ended before, which is what is wanted.
+        except (CrmSyncError, RehearsalRefused):
+            return  # It was ended before, which is what is wanted; or nobody is there, which the case has told.
 
     def _require_done(self, job_id: int, otherwise: str) -> Job:
         job = self.wait(job_id)
         require(job.succeeded, f"{otherwise}: {_told(job)}")
         return job
+
+    def _told_of(self, do: str, name: str, **more: Any) -> Any:
+        """What the provider's part answers under that name."""
+        told = self._rehearse(do, **more)
+        require(isinstance(told, dict) and name in told, f"the simulated provider's answer to «{do}» has no «{name}»")
+        return told[name]
 
     def _rehearse(self, do: str, **more: Any) -> Any:
         return self.provider.rehearse(self.connector.facts.name, do, self.account, **more)
