@@ -133,6 +133,14 @@ def test_of_an_hour_that_comes_twice_that_which_is_shown_counts():
     assert lines == ("RRULE:FREQ=DAILY;COUNT=2", "EXDATE:20261025T003000Z", "RDATE:20261025T013000Z")
 
 
+def test_a_day_that_is_taken_out_at_an_hour_that_comes_twice_is_no_day_of_its_series():
+    begins = Beginning(clock(2026, 10, 25, 2, 30), BERLIN, all_day=False)
+    range_ = {"type": "numbered", "numberOfOccurrences": 1}
+    lines = lines_of(series({"type": "daily"}, range_), begins, [], SPAN)
+    starts = When(at=datetime(2026, 10, 25, 0, 30, tzinfo=UTC), time_zone="Europe/Berlin")
+    assert not has_days(Event(provider_id="s", calendar_id="c", starts=starts, recurrence=lines), SPAN)
+
+
 @pytest.mark.parametrize("all_day", [False, True])
 def test_what_begins_when_the_window_ends_is_beyond_it(all_day):
     span = Span(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC))

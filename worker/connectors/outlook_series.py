@@ -124,8 +124,6 @@ def has_days(event: Event, span: Span) -> bool:
     starts = event.starts
     if not event.recurrence or starts is None:
         return False
-    # `dateutil` does not know days that are added as days.
-    lines = "\n".join(event.recurrence).replace("RDATE;VALUE=DATE", "RDATE")
     first, last = span.first, span.last
     if starts.at is not None:
         start = starts.at.astimezone(zone_called(starts.time_zone) or UTC)
@@ -136,7 +134,15 @@ def has_days(event: Event, span: Span) -> bool:
         return False
     if start.year < span.first.year - MOST_YEARS:
         return False
-    return any(day < last for day in rrulestr(lines, dtstart=start, forceset=True).between(first, last, inc=True))
+    by_rule = (
+        day.astimezone(UTC) if day.tzinfo else day
+        for line in event.recurrence
+        if line.startswith("RRULE")
+        for day in rrulestr(line, dtstart=start).between(first, last, inc=True)
+    )
+    # Held together as moments: an hour that a clock shows twice is equal to none in another zone.
+    days = set(by_rule) - set(_read_days("EXDATE", event.recurrence)) | set(_read_days("RDATE", event.recurrence))
+    return any(first <= day < last for day in days)
 
 
 def marks_of(days: Iterable[str]) -> bytes:
@@ -215,3 +221,13 @@ def _days(name: str, moments: Iterable[datetime], begins: Beginning) -> list[str
     if begins.all_day:
         return [f"{name};VALUE=DATE:{','.join(f'{day:%Y%m%d}' for day in days)}"]
     return [f"{name}:{','.join(f'{day:%Y%m%dT%H%M%SZ}' for day in days)}"]
+
+
+def _read_days(name: str, lines: Iterable[str]) -> Iterator[datetime]:
+    """The inverse of `_days`."""
+    for line in lines:
+        kind, _, days = line.partition(":")
+        if kind == f"{name};VALUE=DATE":
+            yield from (datetime.strptime(day, "%Y%m%d") for day in days.split(","))  # noqa: DTZ007 - a whole day
+        elif kind == name:
+            yield from (datetime.strptime(day, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for day in days.split(","))
