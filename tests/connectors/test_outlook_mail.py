@@ -12,6 +12,7 @@ from tests.connectors.outlook_mailbox import OutlookMailbox, error
 from tests.connectors.sessions import NOW, ConnectorSession, scripted
 from worker.connectors import outlook_mail
 from worker.connectors.microsoft_delta import MOST_RUNS
+from worker.connectors.outlook_folders import ALWAYS_THERE, LEFT_OUT, NAMED
 from worker.errors import CursorExpired, NotFound, ProviderRefused, Throttled, Transient
 from worker.records import Message, Part
 
@@ -89,6 +90,13 @@ def test_a_list_of_folders_that_microsoft_would_not_give_is_no_empty_list(mailbo
     mailbox.inner[lists] = [answer]
     with pytest.raises(raised):
         list(outlook_mail.parts(session_of(mailbox)))
+
+
+def test_a_mailbox_that_does_not_know_the_names_of_folders_that_it_need_not_have_is_read(mailbox):
+    for name in {*LEFT_OUT, *NAMED} - {*ALWAYS_THERE}:
+        mailbox.inner[f"mailFolders/{name}"] = [error(400, "ErrorInvalidIdMalformed")]
+    found = {part.key for part in outlook_mail.parts(session_of(mailbox))}
+    assert found == {"id-inbox", "id-sentitems", "id-archive", "id-Clients"}
 
 
 def test_every_request_and_every_entry_of_a_batch_asks_for_immutable_ids(mailbox, held):
