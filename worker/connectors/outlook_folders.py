@@ -29,8 +29,8 @@ LEFT_OUT: Final = (
     "syncissues",
     "drafts",
 )
-"""In this order each request asks for one that is always there. Where all that it asks for is refused, it is we who are,
-and not some names that a mailbox does not know."""
+"""In this order each request asks for one that is always there. Where all that it asks for is refused, it is we who
+are, and not some names that a mailbox does not know."""
 NAMED: Final = ("inbox", "sentitems", "archive")
 """Folders that are called by these names, whatever the mailbox' language; the others are called by their ids."""
 ALWAYS_THERE: Final = ("inbox", "drafts", "deleteditems", "junkemail")

@@ -123,7 +123,7 @@ class Budgets:
         """Take all permits, or none. Sleeps at most a second for them. What it returns is to be given back.
 
         Raises:
-            BudgetSpent: they are free at `until`, which is more than a second away.
+            BudgetSpent: they are not free within a second, but may be at `until`.
             Misconfigured: one request costs more than a whole window allows.
             Unavailable: Redis does not answer, so there are no permits.
         """
@@ -141,9 +141,10 @@ class Budgets:
         while wait_s := self._ask(asked, lease):
             if wait_s > may_sleep_s:
                 self._leave_line(asked, lease)
-                until = datetime.now(UTC) + timedelta(seconds=max(wait_s, _BUSY_AGAIN_S))
+                wait_s = max(wait_s, _BUSY_AGAIN_S)
+                until = datetime.now(UTC) + timedelta(seconds=wait_s)
                 names = ", ".join(sorted({permit.budget.name for permit in asked}))
-                raise BudgetSpent(f"The budget is spent ({names}); free in {wait_s:.1f} s.", until=until)
+                raise BudgetSpent(f"The budget is spent ({names}); free in {wait_s:.1f} s or so.", until=until)
             self._sleep(wait_s)
             may_sleep_s -= wait_s
         return tuple(Place(self._key(each), lease, each.units) for each in asked if each.budget.at_once)
