@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.connectors.microsoft import HeldInParts, session_over
 from tests.connectors.outlook_mailbox import OutlookMailbox, error
 from tests.connectors.sessions import NOW, ConnectorSession, scripted
-from worker.connectors import outlook_mail
+from worker.connectors import microsoft_batch, outlook_mail
 from worker.connectors.microsoft_delta import MOST_RUNS
 from worker.connectors.outlook_folders import ALWAYS_THERE, LEFT_OUT, NAMED
 from worker.errors import CursorExpired, NotFound, ProviderRefused, Throttled, Transient
@@ -340,6 +340,27 @@ def test_a_look_that_microsoft_wants_to_wait_for_is_waited_for(mailbox, held):
     with pytest.raises(Throttled):
         held.read_part(session_of(mailbox), INBOX)
     assert "m0000" in held.records
+
+
+def test_a_wish_to_slow_down_is_heard_also_when_a_batch_was_too_large_and_its_other_half_failed(
+    mailbox, held, monkeypatch
+):
+    monkeypatch.setattr(microsoft_batch, "MOST_BYTES", 8_000)
+    for number in range(2):
+        mailbox.change(f"m000{3 * number}", body={"contentType": "text", "content": "x" * 6_000})
+    before = mailbox.before
+
+    def answers(path: str) -> None:
+        asked.append(path)
+        if asked.count("messages/m0000") == 2:
+            mailbox.inner["m0000"] = [error(429, "ApplicationThrottled", **{"Retry-After": "37"})]
+            mailbox.inner["m0003"] = [error(500, "ErrorCorruptData")]
+            mailbox.before = before
+
+    asked: list[str] = []
+    mailbox.before = answers
+    with pytest.raises(Throttled):
+        held.read_part(session_of(mailbox), INBOX)
 
 
 def test_a_mail_that_cannot_be_read_is_set_aside(mailbox):

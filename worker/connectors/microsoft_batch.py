@@ -155,7 +155,8 @@ def _merge(found: Found, more: Found) -> None:
     found.gone += more.gone
     found.refused += more.refused
     found.again += more.again
-    found.because = more.because or found.because
+    if more.because is not None and (isinstance(more.because, Throttled) or not isinstance(found.because, Throttled)):
+        found.because = more.because
 
 
 def read_many(session: Session, paths: Sequence[str], prefer: Sequence[str] = ()) -> list[Reply | None]:
