@@ -19,7 +19,7 @@ from worker.store.jobs_view import Job
 ELSEWHERE: Final = "elsewhere.example"
 _ENOUGH_REQUESTS: Final = 60
 """More requests for pages than this mean that a list of a dozen records is read without end."""
-
+_RESTLESS_PAGES: Final = 14
 _TAKEN_OVER_S: Final = 180.0
 
 
@@ -304,10 +304,15 @@ def restless_world(scene: Scene) -> None:
     scene.fault({"delay_s": 0.4}, times=0)
     job_id = scene.ask(full=True)
     acts = ["add", "change", *(["delete"] if scene.stream.deletes else [])]
-    for number in range(40):
-        if scene.crm.job(job_id).finished:
+    over: Callable[[], bool] = lambda: scene.crm.job(job_id).finished  # noqa: E731 - a name for what is asked often.
+    for _ in range(_RESTLESS_PAGES):
+        asked = len(scene.page_requests())
+        for act in acts:
+            scene.act(act)
+        # The world moves while each page is read, and not all of it before the first one is.
+        scene.until(lambda: over() or len(scene.page_requests()) > asked, "the pass never came to its end")  # noqa: B023
+        if over():
             break
-        scene.act(acts[number % len(acts)])
     scene.mend()
     scene.wait(job_id)
     scene.sync()
