@@ -196,7 +196,7 @@ class Settings(BaseSettings):
             if broken
         ]
         if wrong:
-            raise ValueError("; ".join(wrong))
+            raise ValueError("\n".join(wrong))
         return self
 
     @property
@@ -275,8 +275,9 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
-            name = PREFIX + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else "settings"
-            lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+            text = problem["msg"].removeprefix("Value error, ")
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            lines += [f"{PREFIX}{name}: {text}"] if name else text.splitlines()
         raise Misconfigured("The settings are not usable:\n  " + "\n  ".join(lines)) from None
 
 

@@ -103,6 +103,8 @@ def test_a_sync_is_waited_for_and_counted(run: Run, connection: str) -> None:
     listed = read(run("connections", "-w", "acme", "--json"))
     held = {stream["stream"]: stream["held"] for stream in listed[0]["streams"]}
     assert held["contacts"] == {"contact": 25}
+    told = run("sync", connection, "-w", "acme", "--stream", "contacts")
+    assert "this run of contacts: nothing new" in told.stderr
 
 
 def test_records_are_shown_by_name_only_and_the_feed_shows_none(
@@ -186,6 +188,14 @@ REFUSED = {
     "unknown command": (("dance",), 2, "No such command"),
     "missing option": (("connections",), 2, "--workspace"),
     "malformed argument": (("dead", "show", "x", "-w", "acme"), 2, "integer"),
+    "unknown job state": (
+        ("jobs", "-w", "acme", "--state", "done,funny"),
+        4,
+        "no job state «funny». There are: parked",
+    ),
+    "no number": (("records", "search", "-w", "acme", "--phone", "x", "--reason", "r"), 4, "too few digits"),
+    "empty address": (("records", "search", "-w", "acme", "--email", "", "--reason", "r"), 4, "nothing to search by"),
+    "sync in no workspace": (("sync", "0" * 32, "-w", "nobody"), 4, "crm-sync workspaces add nobody"),
     "neither address nor number": (("records", "search", "-w", "acme", "--reason", "r"), 4, "one of the two"),
 }
 
@@ -224,7 +234,7 @@ def test_production_refuses_what_is_for_development(run: Run) -> None:
     done = run("doctor", CRM_SYNC_MODE="production")
     assert done.returncode == 3
     assert "CRM_SYNC_PROVIDER_ROUTE" in done.stderr
-    assert "CRM_SYNC_REDIS_URL" in done.stderr
+    assert "\n  CRM_SYNC_REDIS_URL is missing" in done.stderr, "each problem has a line of its own"
 
 
 def test_a_database_that_is_down_is_told_as_such(run: Run) -> None:
@@ -234,7 +244,20 @@ def test_a_database_that_is_down_is_told_as_such(run: Run) -> None:
         CRM_SYNC_REDIS_URL="redis://127.0.0.1:9/0",
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
-    assert "Postgres" in done.stderr
+    assert done.stderr.startswith("Postgres cannot be reached")
+    assert done.stderr.count("\n") == 1, "one message, whatever the pool has to say about each of its attempts"
+
+
+def test_doctor_gives_the_cause_when_no_login_works_and_names_what_nothing_reads(run: Run) -> None:
+    down = "postgresql://crm_sync:hidden@127.0.0.1:9/none"
+    roles = ("", "_OWNER", "_SCHEDULER", "_CRM")
+    done = run("doctor", "--json", CRM_SYNC_MODE="development", CRM_SYNC_THREDS="3",
+               **{f"CRM_SYNC_DATABASE_URL{role}": down for role in roles})  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    found = {check["check"]: check["found"] for check in json.loads(done.stdout)["checks"]}
+    assert len([text for text in found.values() if "Connection refused" in text]) == len(roles)
+    assert found["settings"] == "unknown: CRM_SYNC_THREDS"
+    assert "hidden" not in done.stdout
 
 
 def test_a_database_without_our_schema_says_what_to_run(run: Run, place: Path, servers: embedded.Servers) -> None:
@@ -287,3 +310,7 @@ def test_a_disconnect_ends_with_its_receipts(run: Run, up: object, simulator: Si
     outcome = read(run(*asked, "--yes", "--account", simulator.facts["accounts"][1], "--json"))
     done = read(run("disconnect", outcome["connection_id"], "-w", "acme", "--delete-data", "--json"))
     assert [receipt["kind"] for receipt in done] == ["disconnect", "deletion"]
+    again = run("disconnect", outcome["connection_id"], "-w", "acme", "--delete-data")
+    names = [line.partition("  ")[0] for line in again.stdout.splitlines()]
+    assert names[:2] == ["provider", "connection id"]
+    assert names[-1] == "confirmation code"

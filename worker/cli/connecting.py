@@ -84,7 +84,8 @@ def connect(
                 timeout_s=timeout,
             )
             speech.say("connected", "green")
-            speech.facts(outcome)
+            streams = dict(sorted(outcome.get("streams", {}).items()))
+            speech.facts({"connection_id": None, **outcome, "streams": streams})
             if outcome.get("missing_scopes"):
                 speech.say("Some permissions were not given; their streams do not run.", "yellow")
 
@@ -123,7 +124,7 @@ def connections(workspace: Workspace, as_json: Json = False) -> None:
 
 
 def show_streams(speech: Speech, streams: list[Any]) -> None:
-    """A table of streams with what they hold."""
+    """A table of streams with what they hold, and what became of all that was seen."""
     rows = [
         {
             "connection": str(item.connection_id)[:8],
@@ -134,14 +135,18 @@ def show_streams(speech: Speech, streams: list[Any]) -> None:
             "saved": item.counters.saved,
             "unchanged": item.counters.unchanged,
             "deleted": item.counters.deleted + item.counters.swept,
+            "repeated": item.counters.repeated,
+            "skipped": item.counters.skipped,
             "refused": item.counters.refused,
             "trouble": item.error_reason,
             "synced_at": item.synced_at,
         }
         for item in streams
     ]
-    columns = ["connection", "stream", "state", "held", "seen", "saved", "unchanged", "deleted", "refused", "trouble"]
-    speech.table("Streams", [*columns, "synced_at"], rows)
+    # The two rare ones take their place in a row only where there is something to tell.
+    rare = [name for name in ("repeated", "skipped") if any(row[name] for row in rows)]
+    columns = ["connection", "stream", "state", "held", "seen", "saved", "unchanged", "deleted", *rare, "refused"]
+    speech.table("Streams", [*columns, "trouble", "synced_at"], rows)
 
 
 def disconnect(
@@ -162,6 +167,7 @@ def disconnect(
         from worker.cli.waiting import wait_for  # noqa: PLC0415 - likewise
 
         with environment() as opened, opened.client(workspace, reason=reason) as crm:
+            crm.workspace_facts()
             crm.connection(connection_id(connection))
             job_id = crm.disconnect(connection_id(connection), delete_data=delete_data)
             if not wait:
@@ -177,7 +183,19 @@ def disconnect(
             return
         for item in receipts_made:
             speech.say(f"receipt {item.receipt_id} ({item.kind})", "green")
-            speech.facts(item.body)
+            speech.facts(dict(sorted(item.body.items(), key=_place_in_receipt)))
+
+
+_RECEIPT = (
+    *("provider", "connection_id", "purposes", "asked_by", "asked_because", "stopped_at", "requests"),
+    *("last_request_at", "revoked_at_provider", "remove_consent_at", "siblings_ended", "grant_key_destroyed_at"),
+    *("data", "streams", "documents", "measures", "keys_destroyed", "at", "confirmation_code"),
+)
+"""The order in which a receipt is read; the database keeps none."""
+
+
+def _place_in_receipt(item: tuple[str, Any]) -> int:
+    return _RECEIPT.index(item[0]) if item[0] in _RECEIPT else len(_RECEIPT)
 
 
 def receipts(workspace: Workspace, as_json: Json = False) -> None:

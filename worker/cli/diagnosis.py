@@ -45,7 +45,7 @@ def doctor(
         given = load()
         rows = list(settings_table(given))
         with environment(given) as opened:
-            findings = [*_checks(opened), *(_ping(opened) if ping else [])]
+            findings = list(_checks(opened, ping=ping))
         if as_json:
             speech.data({"mode": given.effective_mode, "settings": rows, "checks": [asdict(each) for each in findings]})
         else:
@@ -82,16 +82,25 @@ def _names_in_file(path: Path) -> set[str]:
     return {line.partition("=")[0].strip().removeprefix("export ").upper() for line in lines if "=" in line}
 
 
-def _checks(opened: "Environment") -> Iterator[Finding]:
+def _checks(opened: "Environment", *, ping: bool) -> Iterator[Finding]:
     from worker.settings import Role  # noqa: PLC0415 - heavy
 
-    for role in Role:
-        yield _try(f"Postgres as {role.value}", partial(_login, opened, role))
-    yield _try("schema", partial(_schema, opened))
+    unknown = _unknown_variables(type(opened.settings))
+    if unknown:
+        help_text = "Nothing reads it. Is it spelt as in the list above?"
+        yield Finding("settings", ok=False, found=f"unknown: {', '.join(unknown)}", help=help_text)
+    logins = [_try(f"Postgres as {role.value}", partial(_login, opened, role)) for role in Role]
+    yield from logins
+    served = all(login.ok for login in logins)
+    if served:  # Otherwise each of these would wait in vain, and say less than the logins do.
+        yield _try("schema", partial(_schema, opened))
     for name in ("grant", "records"):
         yield _try(f"{name} keyring", partial(_keyring, opened.settings, name))
     yield _try("Redis", partial(_redis, opened.settings))
-    yield _try("workers", partial(_workers, opened))
+    if served:
+        yield _try("workers", partial(_workers, opened))
+        if ping:
+            yield _try("a job", partial(_ping, opened))
     for name in _connector_names():
         yield _try(f"connector {name}", partial(_connector, opened.settings, name))
 
@@ -106,7 +115,28 @@ def _try(check: str, look: Callable[[], Finding | str]) -> Finding:
     return found if isinstance(found, Finding) else Finding(check, ok=True, found=found)
 
 
+def _unknown_variables(settings: type["Settings"]) -> list[str]:
+    """What is set under our prefix and is no setting, neither of ours nor of a connector's."""
+    from worker.cli.plugins import settings_of  # noqa: PLC0415 - heavy
+    from worker.connectors import registry  # noqa: PLC0415 - likewise
+    from worker.settings import PREFIX  # noqa: PLC0415 - likewise
+
+    known = {f"{PREFIX}{name.upper()}" for name in settings.model_fields} | {f"{PREFIX}WORKSPACE"}
+    for entry in registry.installed():
+        if entry.connector is None:
+            return []  # Which settings it would read, nobody knows.
+        known.update(settings_of(entry.connector))
+    given = {name.upper() for name in os.environ} | _names_in_file(Path(".env"))
+    return sorted(name for name in given - known if name.startswith(PREFIX))
+
+
 def _login(opened: "Environment", role: Any) -> Finding | str:
+    from worker.store.database import why_refused  # noqa: PLC0415 - heavy
+
+    refused = why_refused(opened.settings.database_url_of(role))
+    if refused is not None:
+        help_text = "Does the server run, and are host, port, user, password and database in the URL right?"
+        return Finding(f"Postgres as {role.value}", ok=False, found=refused, help=help_text)
     with opened.database(role) as database, database.session() as session:
         row = session.execute(
             "SELECT current_user AS login, current_setting('server_version_num')::int AS version, "
@@ -201,22 +231,19 @@ def _connector(settings: "Settings", name: str) -> Finding | str:
     return f"{facts.api_version}, OAuth client set"
 
 
-def _ping(opened: "Environment") -> Iterator[Finding]:
+def _ping(opened: "Environment") -> Finding | str:
     """A job through ledger, scheduler, doorbell and worker, in the first workspace there is."""
     from worker.settings import Role  # noqa: PLC0415 - heavy
     from worker.store.queries import load  # noqa: PLC0415 - likewise
 
-    def send() -> Finding | str:
-        with opened.database(Role.OWNER) as database, database.transaction() as tx:
-            rows = tx.execute(load("client")["workspaces"]).fetchall()
-        if not rows:
-            return "no workspace yet, so no job to send"
-        with opened.client(rows[0]["workspace_id"], reason="doctor") as crm:
-            started_s = time.monotonic()
-            job = crm.wait(crm.enqueue("ping"), timedelta(seconds=10))
-        if not job.succeeded:
-            help_text = "Is a scheduler running, and a worker for the interactive lane?"
-            return Finding("a job", ok=False, found=f"still {job.state} after 10 s", help=help_text)
-        return f"done in {(time.monotonic() - started_s) * 1000:.0f} ms"
-
-    yield _try("a job", send)
+    with opened.database(Role.OWNER) as database, database.transaction() as tx:
+        rows = tx.execute(load("client")["workspaces"]).fetchall()
+    if not rows:
+        return "no workspace yet, so no job to send"
+    with opened.client(rows[0]["workspace_id"], reason="doctor") as crm:
+        started_s = time.monotonic()
+        job = crm.wait(crm.enqueue("ping"), timedelta(seconds=10))
+    if not job.succeeded:
+        help_text = "Is a scheduler running, and a worker for the interactive lane?"
+        return Finding("a job", ok=False, found=f"still {job.state} after 10 s", help=help_text)
+    return f"done in {(time.monotonic() - started_s) * 1000:.0f} ms"

@@ -8,6 +8,7 @@ started, made or changed. A process started from here is handed everything by en
 import fcntl
 import getpass
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ from worker.settings import Mode, Role, Settings, load
 from worker.store.database import Database
 from worker.store.migrate import LOGINS, create_logins, migrate, pending, with_login
 from worker.vault.keyring import open_or_generate
+
+# A command says once what is wrong. Without a handler Python would print each of the pool's attempts before that, even
+# into the JSON of an error. Whoever sets logging up, as the worker and the scheduler do, hears of them all the same.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)

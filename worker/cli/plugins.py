@@ -117,7 +117,7 @@ def _show_one(speech: Speech, entry: "Installed") -> None:
             "api version": facts.api_version,
             "hosts": sorted(facts.hosts),
             "purposes": facts.purposes,
-            "settings": _settings(connector),
+            "settings": settings_of(connector),
             "docs": facts.docs,
         }
     )
@@ -145,7 +145,7 @@ def _facts(entry: "Installed") -> dict[str, Any]:
         "streams": [_stream(stream) for stream in entry.connector.streams],
         "scopes": facts.scope_reasons,
         "budgets": [_budget(budget) for budget in facts.budgets],
-        "settings": _settings(entry.connector),
+        "settings": settings_of(entry.connector),
         "docs": facts.docs,
     }
 
@@ -167,7 +167,8 @@ def _stream(stream: "Stream") -> dict[str, Any]:
     }
 
 
-def _settings(connector: "Connector") -> list[str]:
+def settings_of(connector: "Connector") -> list[str]:
+    """The variables that a connector reads: its OAuth client, its options, its limits."""
     from worker.settings import PREFIX  # noqa: PLC0415 - heavy
 
     facts = connector.facts

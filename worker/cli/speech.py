@@ -161,11 +161,11 @@ def shown(value: Any) -> str:
         case Enum():
             return str(value.value)
         case list() | tuple() | set() | frozenset():
-            return ", ".join(shown(item) for item in value)
+            return ", ".join(shown(item) for item in value) or "-"
         case dict():
-            return ", ".join(f"{key} {shown(item)}" for key, item in value.items())
+            return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "-"
         case _:
-            return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(value))
+            return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
 
 
 def span(value: timedelta) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from worker.cli.options import Json, Timeout, Wait, Workspace, connection_id
 from worker.cli.speech import Exit, speaking
+from worker.errors import BadRequest
 
 
 def sync(
@@ -24,9 +25,10 @@ def sync(
     with speaking(as_json) as speech:
         from worker.cli.connecting import show_streams  # noqa: PLC0415 - heavy
         from worker.cli.environment import environment  # noqa: PLC0415 - likewise
-        from worker.cli.waiting import wait_for_all  # noqa: PLC0415 - likewise
+        from worker.cli.waiting import counted, wait_for_all  # noqa: PLC0415 - likewise
 
         with environment() as opened, opened.client(workspace) as crm:
+            crm.workspace_facts()
             crm.connection(connection_id(connection))
             job_ids = crm.sync(connection_id(connection), stream, full=full)
             if not wait:
@@ -38,6 +40,8 @@ def sync(
             speech.data([_row(job) for job in done])
         else:
             show_streams(speech, [item for item in streams if stream in {None, item.stream}])
+            for job in done:
+                speech.say(f"this run of {job.args.get('stream')}: {counted(job.outcome or {}) or 'nothing new'}")
         failed = [job for job in done if not job.succeeded]
         for job in failed:
             speech.say(f"{job.args.get('stream')}: {job.state}, {job.reason}. {job.message or ''}", "red")
@@ -61,9 +65,19 @@ def jobs(
 
         with environment() as opened, opened.client(workspace) as crm:
             crm.workspace_facts()
-            listed = crm.jobs(states=state.split(",") if state else None, kind=kind, limit=limit)
+            listed = crm.jobs(states=_states(state) if state else None, kind=kind, limit=limit)
         columns = ["job_id", "kind", "what", "lane", "state", "reason", "attempt", "run_at"]
         speech.table("Jobs", columns, [_row(job) for job in listed])
+
+
+def _states(text: str) -> list[str]:
+    from worker.store.jobs_view import STATES  # noqa: PLC0415 - heavy
+
+    states = [name.strip() for name in text.split(",")]
+    unknown = [name for name in states if name not in STATES]
+    if unknown:
+        raise BadRequest(f"There is no job state «{unknown[0]}». There are: {', '.join(STATES)}.")
+    return states
 
 
 def _row(job: Any) -> dict[str, Any]:

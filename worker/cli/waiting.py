@@ -20,10 +20,10 @@ class JobFailed(CrmSyncError):
 
     reason = "job_failed"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, workspace: str) -> None:
         super().__init__(
             f"Job {job.job_id} ({job.kind}) {job.state}: {job.reason}. {job.message or ''}".strip()
-            + f" See `crm-sync dead show {job.job_id}`."
+            + f" See `crm-sync dead show {job.job_id} -w {workspace}`."
         )
 
 
@@ -56,7 +56,7 @@ def wait_for(speech: Speech, crm: Client, job_id: int, timeout_s: float) -> Job:
     """
     job = wait_for_all(speech, crm, [job_id], timeout_s)[0]
     if not job.succeeded:
-        raise JobFailed(job)
+        raise JobFailed(job, crm.workspace)
     return job
 
 
@@ -113,5 +113,10 @@ def _note(job: Job, notes: dict[str, Any]) -> str:
         return "waits for a worker"
     if job.state == "parked":
         return f"waits: {job.reason}"
-    parts = [f"{notes[name]} {name}" for name in ("saved", "unchanged", "deleted", "refused") if notes.get(name)]
-    return ", ".join(parts) if parts else job.state
+    return counted(notes) or job.state
+
+
+def counted(notes: dict[str, Any]) -> str:
+    """What a run did with what it saw, in a few words; empty if it did nothing."""
+    names = ("saved", "unchanged", "deleted", "swept", "repeated", "skipped", "refused")
+    return ", ".join(f"{notes[name]} {name}" for name in names if notes.get(name))

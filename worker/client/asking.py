@@ -127,7 +127,10 @@ class Asking(Overview):
             raise BadRequest(f"Connection {connection_id} is {state}; nothing is synced until it is connected again.")
         wanted = [stream] if stream else [item.stream for item in self.streams(connection_id) if item.state == "active"]
         if not wanted:
-            raise BadRequest(f"Connection {connection_id} has no stream that can run. See `crm-sync connections`.")
+            raise BadRequest(
+                f"Connection {connection_id} has no stream that can run. "
+                f"See `crm-sync connections -w {self.workspace}`."
+            )
         extra = {"full": True} if full else {}
         with self._database.transaction(self.workspace) as tx:
             return [
@@ -157,10 +160,11 @@ class Asking(Overview):
             BadRequest: it is decided already.
         """
         hold = next((item for item in self.holds(decided_too=True) if item.hold_id == hold_id), None)
+        holds = f"crm-sync deletions list -w {self.workspace}"
         if hold is None:
-            raise NotFound(f"Workspace «{self.workspace}» has no hold {hold_id}. See `crm-sync deletions list`.")
+            raise NotFound(f"Workspace «{self.workspace}» has no hold {hold_id}. See `{holds}`.")
         if hold.state != "open":
-            raise BadRequest(f"Hold {hold_id} is {hold.state} already. See `crm-sync deletions list --all`.")
+            raise BadRequest(f"Hold {hold_id} is {hold.state} already. See `{holds} --all`.")
         decision = "approve" if approve else "reject"
         return self.enqueue("decide_deletions", {"hold_id": hold_id, "decision": decision, "by": self.actor})
 

@@ -48,7 +48,8 @@ class Overview(Door):
             found = connections_view.connections(tx, self.workspace, connection_id)
         if not found:
             raise NotFound(
-                f"Workspace «{self.workspace}» has no connection {connection_id}. See `crm-sync connections`."
+                f"Workspace «{self.workspace}» has no connection {connection_id}. "
+                f"See `crm-sync connections -w {self.workspace}`."
             )
         return found[0]
 

@@ -188,16 +188,20 @@ class Records(Overview):
         A record that does not open is left out; `records` shows it with its problem.
 
         Raises:
-            BadRequest: neither or both are given, or it is no address or number.
+            BadRequest: neither or both are given, or it is nothing that could be searched by.
         """
         if (email is None) == (phone is None):
             raise BadRequest("Search by an e-mail address or by a phone number: one of the two.")
+        if not (email or phone or "").strip():
+            raise BadRequest("There is nothing to search by: the address or number is empty.")
         region = self.workspace_facts().default_region
         index = self._key_store().known_blind_index(self.workspace, region)
         if index is None:
             # Nothing was ever synced into this workspace, so nobody can be found in it.
             return []
         values = index.email(email) if email is not None else index.phone(phone or "")
+        if not values:
+            raise BadRequest("That is no phone number that anything could be found by: it has too few digits.")
         with self._database.transaction(self.workspace) as tx:
             sealed = records_view.found(tx, self.workspace, values, limit)
             by = "email" if email is not None else "phone"

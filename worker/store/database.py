@@ -227,6 +227,15 @@ def unless_locked(tx: Connection, statement: LiteralString, arguments: Row) -> b
     return False
 
 
+def why_refused(url: str) -> str | None:
+    """Why a server does not let `url` in, in its own words and without the password; None if it does."""
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.Error as error:
+        return str(error).splitlines()[0]
+    return None
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Translate psycopg's errors into ours, without their texts."""

@@ -14,6 +14,7 @@ from worker.store.database import Connection, Row
 from worker.store.queries import load
 
 QUERIES = load("client")
+STATES = ("parked", "queued", "admitted", "running", "done", "failed", "dead", "cancelled")
 FINISHED = frozenset({"done", "failed", "dead", "cancelled"})
 GIVEN_UP = ("dead", "failed")
 
@@ -97,12 +98,12 @@ def retry(tx: Connection, workspace: str, job_id: int) -> None:
         BadRequest: it was not given up, or the same work is already asked for by a newer job.
     """
     job = read(tx, workspace, job_id)
-    _require_given_up(job)
+    _require_given_up(job, workspace)
     twin = tx.execute(QUERIES["live_twin"], {"workspace": workspace, "job_id": job_id}).fetchone()
     if twin is not None:
         raise BadRequest(
-            f"Job {job_id} cannot be asked for again: job {twin['job_id']} already does the same work. "
-            f"See `crm-sync jobs --workspace {workspace}`, or lay this one to rest with `crm-sync dead drop {job_id}`."
+            f"Job {job_id} cannot be asked for again: job {twin['job_id']} already does the same work. See "
+            f"`crm-sync jobs -w {workspace}`, or lay this one to rest: `crm-sync dead drop {job_id} -w {workspace}`."
         )
     if tx.execute(QUERIES["retry_job"], {"workspace": workspace, "job_id": job_id}).fetchone() is None:
         raise _no_such_job(workspace, job_id)  # Its time was over, and it was swept just now.
@@ -115,15 +116,15 @@ def drop(tx: Connection, workspace: str, job_id: int) -> None:
         NotFound: there is no such job.
         BadRequest: it was not given up.
     """
-    _require_given_up(read(tx, workspace, job_id))
+    _require_given_up(read(tx, workspace, job_id), workspace)
     tx.execute(QUERIES["drop_job"], {"workspace": workspace, "job_id": job_id})
 
 
-def _require_given_up(job: Job) -> None:
+def _require_given_up(job: Job, workspace: str) -> None:
     if job.state not in GIVEN_UP:
         raise BadRequest(
             f"Job {job.job_id} is {job.state}; only a job that is dead or failed can be retried or dropped. "
-            "See `crm-sync dead list`."
+            f"See `crm-sync dead list -w {workspace}`."
         )
 
 

@@ -1,0 +1,23 @@
+"""What commands show and what they take by name, apart from any server."""
+
+import re
+
+from tests.conftest import ROOT
+from worker.cli.speech import shown
+from worker.store.jobs_view import FINISHED, GIVEN_UP, STATES
+
+
+def test_foreign_text_cannot_steer_a_terminal_and_says_what_was_in_it() -> None:
+    assert shown("a\x1b[2J\u202eb\nc") == r"a\x1b[2J\u202eb\nc"
+
+
+def test_nothing_at_all_is_shown_as_a_dash() -> None:
+    assert {shown(nothing) for nothing in (None, [], (), {})} == {"-"}
+
+
+def test_job_states_are_those_of_the_schema() -> None:
+    schema = (ROOT / "worker/store/migrations/0001_first.sql").read_text(encoding="utf-8")
+    listed = re.search(r"job_state_is_known\s+CHECK \(state IN \((.*?)\)\)", schema, re.DOTALL)
+    assert listed is not None
+    assert tuple(re.findall(r"'(\w+)'", listed[1])) == STATES
+    assert set(STATES) >= FINISHED >= set(GIVEN_UP)
