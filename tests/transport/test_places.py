@@ -96,6 +96,32 @@ def test_a_batch_that_waits_is_passed_by_for_a_moment_and_no_longer(redis_url) -
     assert not has_to_wait(redis_url, 1, now_ms=lambda: now[0])
 
 
+def test_a_batch_gets_its_turn_among_requests_that_take_seconds(redis_url) -> None:
+    now = [1_800_000_000_000]
+    book = books(redis_url, now_ms=lambda: now[0])
+    ends_ms = now[0] + 2_500
+    held = [book.take([Permit(FOUR, "u", 1)])]
+
+    def meanwhile(waited_s: float) -> None:
+        now[0] += round(waited_s * 1000) + 1
+        if now[0] >= ends_ms and held:
+            book.give_back(held.pop())
+
+    batch = Budgets(redis_url, first_book=lambda: True, sleep=meanwhile, now_ms=lambda: now[0])
+    assert batch.take([Permit(FOUR, "u", 4)])
+
+
+def test_a_window_that_is_spent_is_slept_for_no_longer_by_who_needs_several_places(redis_url) -> None:
+    now = [1_800_000_000_000]
+    book = books(redis_url, now_ms=lambda: now[0])
+    book.learned([Permit(RATE, "u", 1)], timedelta(seconds=2))
+    slept: list[float] = []
+    batch = Budgets(redis_url, first_book=lambda: True, sleep=slept.append, now_ms=lambda: now[0])
+    with pytest.raises(BudgetSpent):
+        batch.take([Permit(RATE, "u", 1), Permit(FOUR, "u", 4)])
+    assert not slept
+
+
 def test_who_fits_beside_those_before_does_not_wait_for_them(redis_url) -> None:
     book = books(redis_url)
     held = [book.take([Permit(FOUR, "u", 3)])]

@@ -46,6 +46,9 @@ LONGEST_UNNAMED_WAIT: Final = timedelta(seconds=60)
 """How long a bucket stays closed after a 429 that names no moment. Source: providers/google.md §5.4, "start at 5 s"."""
 _UNCOUNTED: Final = Budget("uncounted", BudgetScope.USER, 1, LONGEST_UNNAMED_WAIT, "none: no window is known")
 _SLEEPABLE_S = 1.0
+_SLEEPABLE_FOR_SEVERAL_S = 5.0
+"""Who needs several places gets them when those before are through, which takes as long as the provider takes to
+answer. One who came back later would stand behind all that came meanwhile, and so for ever."""
 _NEXT_S = 0.01
 _BUSY_S = 0.05
 _BUSY_AGAIN_S = 0.5
@@ -120,10 +123,10 @@ class Budgets:
         return max(1, int(budget.limit * self._scale))
 
     def take(self, permits: Sequence[Permit]) -> tuple[Place, ...]:
-        """Take all permits, or none. Sleeps at most a second for them. What it returns is to be given back.
+        """Take all permits, or none; what it returns is to be given back. Sleeps a second, for several places five.
 
         Raises:
-            BudgetSpent: they are not free within a second, but may be at `until`.
+            BudgetSpent: they are not free in that time, but may be at `until`.
             Misconfigured: one request costs more than a whole window allows.
             Unavailable: Redis does not answer, so there are no permits.
         """
@@ -136,10 +139,11 @@ class Budgets:
                     f"One request costs {permit.units} of the budget {permit.budget.name}, which allows "
                     f"{self.limit(permit.budget)} in {permit.budget.window}. Raise CRM_SYNC_QUOTA_SCALE or the budget."
                 )
-        may_sleep_s = _SLEEPABLE_S
+        several = any(permit.budget.at_once and permit.units > 1 for permit in asked)
+        may_sleep_s = _SLEEPABLE_FOR_SEVERAL_S if several else _SLEEPABLE_S
         lease = uuid.uuid4().hex
         while wait_s := self._ask(asked, lease):
-            if wait_s > may_sleep_s:
+            if wait_s > min(may_sleep_s, _SLEEPABLE_S):
                 self._leave_line(asked, lease)
                 wait_s = max(wait_s, _BUSY_AGAIN_S)
                 until = datetime.now(UTC) + timedelta(seconds=wait_s)
