@@ -243,22 +243,29 @@ class Settings(BaseSettings):
         values[f"{PREFIX}MODE"] = self.effective_mode.value
         return values
 
+    def has_database_url(self, role: Role) -> bool:
+        """Whether a login's URL is set; a process is given no more of them than it needs."""
+        return getattr(self, _url_field(role)) is not None
+
     def database_url_of(self, role: Role) -> str:
         """The URL for a login.
 
         Raises:
             Misconfigured: it is not set (and no embedded server has filled it in).
         """
-        field_name = "database_url" if role is Role.WORKER else f"database_url_{role.value}"
-        secret: SecretStr | None = getattr(self, field_name)
+        secret: SecretStr | None = getattr(self, _url_field(role))
         if secret is None:
-            name = f"{PREFIX}{field_name.upper()}"
+            name = f"{PREFIX}{_url_field(role).upper()}"
             raise Misconfigured(
                 f"{name} is not set. Set it to the {role.value} login's URL, e.g. "
                 f"postgresql://crm_sync_{role.value}:PASSWORD@HOST/DATABASE, or unset every database URL "
                 "to use the embedded servers in development."
             )
         return secret.get_secret_value()
+
+
+def _url_field(role: Role) -> str:
+    return "database_url" if role is Role.WORKER else f"database_url_{role.value}"
 
 
 def load(**overrides: object) -> Settings:

@@ -269,6 +269,15 @@ def test_a_database_without_our_schema_says_what_to_run(run: Run, place: Path, s
     assert "crm-sync migrate" in done.stderr
 
 
+def test_doctor_asks_of_a_host_only_the_logins_that_it_was_given(run: Run, servers: embedded.Servers) -> None:
+    done = run("doctor", "--json", CRM_SYNC_MODE="development", CRM_SYNC_DATABASE_URL_OWNER=str(servers.postgres_url),
+               CRM_SYNC_REDIS_URL=str(servers.redis_url))  # fmt: skip
+    found = {check["check"]: (check["ok"], check["found"]) for check in json.loads(done.stdout)["checks"]}
+    assert found["Postgres as owner"][0]
+    assert {found[f"Postgres as {role}"] for role in ("worker", "scheduler", "crm")} == {(True, "not set here")}
+    assert "workers" not in found, "nobody can look from here"
+
+
 def test_a_keyring_that_is_missing_is_named(run: Run) -> None:
     done = run("keys", "status", CRM_SYNC_GRANT_KEYRING="/nowhere/grant.json")
     assert done.returncode == 3
@@ -281,6 +290,8 @@ def test_keyrings_are_made_once_and_never_overwritten(run: Run, tmp_path: Path) 
     assert all(Path(path).stat().st_mode & 0o077 == 0 for path in made.values())
     again = run("keys", "init", "--folder", str(tmp_path))
     assert again.returncode == 3
+    told = run("keys", "init", "--folder", str(tmp_path / "others"))
+    assert f"CRM_SYNC_GRANT_KEYRING={tmp_path}/others/grant-keyring.json\n" in told.stdout
     assert {path: Path(path).read_text() for path in made.values()} == before
 
 

@@ -89,20 +89,29 @@ def _checks(opened: "Environment", *, ping: bool) -> Iterator[Finding]:
     if unknown:
         help_text = "Nothing reads it. Is it spelt as in the list above?"
         yield Finding("settings", ok=False, found=f"unknown: {', '.join(unknown)}", help=help_text)
-    logins = [_try(f"Postgres as {role.value}", partial(_login, opened, role)) for role in Role]
-    yield from logins
-    served = all(login.ok for login in logins)
-    if served:  # Otherwise each of these would wait in vain, and say less than the logins do.
+    # A host is given the logins of its own processes, and the others' are no fault of it. None at all is one.
+    here = {role for role in Role if opened.settings.has_database_url(role)} or set(Role)
+    served = set()
+    for role in Role:
+        name = f"Postgres as {role.value}"
+        login = (
+            _try(name, partial(_login, opened, role)) if role in here else Finding(name, ok=True, found="not set here")
+        )
+        yield login
+        if login.ok and role in here:
+            served.add(role)
+    # Without its login each of these would wait in vain, and say less than the login does.
+    if Role.OWNER in served:
         yield _try("schema", partial(_schema, opened))
     for name in ("grant", "records"):
         yield _try(f"{name} keyring", partial(_keyring, opened.settings, name))
     yield _try("Redis", partial(_redis, opened.settings))
-    if served:
+    if Role.WORKER in served:
         yield _try("workers", partial(_workers, opened))
-        if ping:
-            yield _try("a job", partial(_ping, opened))
     for name in _connector_names():
         yield _try(f"connector {name}", partial(_connector, opened.settings, name))
+    if ping and served >= {Role.OWNER, Role.CRM}:
+        yield _try("a job", partial(_ping, opened))
 
 
 def _try(check: str, look: Callable[[], Finding | str]) -> Finding:

@@ -37,7 +37,12 @@ def init(
         for name, path in paths.items():
             Keyring.generate(name).save(path)
         speech.say("Keep a copy of both where the database's backups do not go; without them nothing opens.", "yellow")
-        speech.facts({f"CRM_SYNC_{name.upper()}_KEYRING": str(path) for name, path in paths.items()})
+        variables = {f"CRM_SYNC_{name.upper()}_KEYRING": str(path) for name, path in paths.items()}
+        if as_json:
+            speech.data(variables)
+            return
+        for variable, path in variables.items():  # Each can be copied as it stands.
+            speech.out.print(f"{variable}={path}", highlight=False, soft_wrap=True)
 
 
 @app.command()
