@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
+
 from tests.conftest import ROOT
-from worker.cli.speech import shown
+from worker.cli.speech import Speech, shown
 from worker.store.jobs_view import FINISHED, GIVEN_UP, STATES
 
 
@@ -13,6 +15,18 @@ def test_foreign_text_cannot_steer_a_terminal_and_says_what_was_in_it() -> None:
 
 def test_nothing_at_all_is_shown_as_a_dash() -> None:
     assert {shown(nothing) for nothing in (None, [], (), {})} == {"-"}
+
+
+def test_facts_within_facts_are_told_below_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+    emails = [{"value": "a@b.example", "type": "work"}, {"value": "c@d.example", "type": None}]
+    Speech().facts({"key": "7f", "body": {"given_name": "Nova", "emails": emails, "user_defined": {}}})
+    assert capsys.readouterr().out.splitlines() == [
+        "key  7f",
+        "body",
+        "  given name    Nova",
+        "  emails        value a@b.example, type work; value c@d.example, type -",
+        "  user defined  -",
+    ]
 
 
 def test_job_states_are_those_of_the_schema() -> None:

@@ -39,7 +39,10 @@ def show(job_id: JobId, workspace: Workspace, as_json: Json = False) -> None:
 
         with environment() as opened, opened.client(workspace) as crm:
             crm.workspace_facts()
-            speech.facts(_facts(crm.job(job_id)))
+            facts = _facts(crm.job(job_id))
+        if not as_json and facts["progress"] == facts["outcome"]:
+            del facts["progress"]  # A person need not read the same twice.
+        speech.facts(facts)
 
 
 @app.command()

@@ -41,8 +41,8 @@ def init(
         if as_json:
             speech.data(variables)
             return
-        for variable, path in variables.items():  # Each can be copied as it stands.
-            speech.out.print(f"{variable}={path}", highlight=False, soft_wrap=True)
+        for variable, where in variables.items():  # Each can be copied as it stands.
+            speech.out.print(f"{variable}={where}", highlight=False, soft_wrap=True)
 
 
 @app.command()

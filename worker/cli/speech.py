@@ -104,9 +104,8 @@ class Speech:
         if self.as_json:
             self.data(facts)
             return
-        width = max((len(name) for name in facts), default=0)
-        for name, value in facts.items():
-            self.out.print(Text(f"{name.replace('_', ' '):<{width}}  {shown(value)}"), soft_wrap=True)
+        for line in _told(facts):
+            self.out.print(Text(line), soft_wrap=True)
 
     def data(self, value: Any) -> None:
         """JSON on stdout."""
@@ -161,11 +160,24 @@ def shown(value: Any) -> str:
         case Enum():
             return str(value.value)
         case list() | tuple() | set() | frozenset():
-            return ", ".join(shown(item) for item in value) or "-"
+            between = "; " if any(isinstance(item, dict) for item in value) else ", "
+            return between.join(shown(item) for item in value) or "-"
         case dict():
             return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "-"
         case _:
             return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def _told(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """A line for each fact; what holds facts of its own is told below its name."""
+    width = max((len(name) for name, value in facts.items() if not (isinstance(value, dict) and value)), default=0)
+    for name, value in facts.items():
+        spoken = name.replace("_", " ")
+        if isinstance(value, dict) and value:
+            yield f"{indent}{spoken}"
+            yield from _told(value, indent + "  ")
+        else:
+            yield f"{indent}{spoken:<{width}}  {shown(value)}"
 
 
 def span(value: timedelta) -> str:
