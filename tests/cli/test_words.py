@@ -29,6 +29,17 @@ def test_facts_within_facts_are_told_below_their_name(capsys: pytest.CaptureFixt
     ]
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_word_of_a_table_is_broken_however_narrow_the_terminal(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = {"connection_id": "0" * 36, "state": "disconnected", "purposes": ["calendar", "contacts", "mail"]}
+    Speech().table("Connections", ["connection_id", "state", "purposes"], [row])
+    printed = capsys.readouterr().out.split()
+    assert {"0" * 36, "disconnected", "purposes", "calendar,", "contacts,", "mail"} <= set(printed)
+
+
 def test_job_states_are_those_of_the_schema() -> None:
     schema = (ROOT / "worker/store/migrations/0001_first.sql").read_text(encoding="utf-8")
     listed = re.search(r"job_state_is_known\s+CHECK \(state IN \((.*?)\)\)", schema, re.DOTALL)

@@ -16,6 +16,7 @@ from enum import Enum, IntEnum
 from typing import Any, Final
 from uuid import UUID
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,8 @@ from rich.text import Text
 from worker.errors import BadRequest, CrmSyncError, NeedsOperator, NotFound, RunAgainLater, VaultError
 
 _WIDE = 200
+_LONGEST_WORD = 36
+"""What is longer than an id may be folded within its cell."""
 
 
 class Exit(IntEnum):
@@ -95,9 +98,12 @@ class Speech:
         for column in columns:
             # An id is there to be copied: other columns give way to it.
             table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column.endswith("_id"))
-        for row in rows:
-            table.add_row(*(Text(shown(row.get(column))) for column in columns))
-        self.out.print(table)
+        cells = [[shown(row.get(column)) for column in columns] for row in rows]
+        for row in cells:
+            table.add_row(*map(Text, row))
+        # A terminal too narrow for whole words folds lines of full width better than rich folds words.
+        fits = _width_of_words([[column.replace("_", " ") for column in columns], *cells]) <= self.out.width
+        (self.out if fits else Console(width=_WIDE)).print(table)
 
     def facts(self, facts: Mapping[str, Any]) -> None:
         """Show names with their values, or a JSON object."""
@@ -166,6 +172,13 @@ def shown(value: Any) -> str:
             return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "-"
         case _:
             return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def _width_of_words(rows: Sequence[Sequence[str]]) -> int:
+    """How wide a table is at least in which no word is broken."""
+    columns = zip(*rows, strict=True)
+    words = (max((cell_len(word) for cell in column for word in cell.split()), default=0) for column in columns)
+    return sum(min(longest, _LONGEST_WORD) + 2 for longest in words)
 
 
 def _told(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
