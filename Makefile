@@ -54,5 +54,7 @@ pin: $(READY)  ## pin the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile pyproject.toml --extra embedded --group dev --group bench --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements/dev.txt
 
+# Root's servers keep their data outside this folder, so they are told to remove it; they refuse while somebody uses them.
 clean:  ## remove .venv, caches and the development data
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@test ! -d .crm-sync/servers || $(BIN)/python -m worker.embedded remove .crm-sync/servers
+	@rm -rf .crm-sync $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
