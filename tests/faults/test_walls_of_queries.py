@@ -334,9 +334,9 @@ def census(owner_db: Database) -> dict[str, int]:
 def test_text_from_outside_is_never_sql(crm: Client, victim: OneConnection, owner_db: Database, text: str) -> None:
     before = census(owner_db)
     assert crm.search(email=text) == []
-    assert crm.search(phone=text) == []
     assert crm.read_position(text) == 0
     for refused in (
+        lambda: crm.search(phone=text),
         lambda: crm.enqueue(text),
         lambda: crm.sync(victim.connection_id, text),
         lambda: crm.enqueue("sync_stream", {"connection_id": text, "stream": text}),
