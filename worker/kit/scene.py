@@ -173,8 +173,17 @@ class Scene:
             time.sleep(_POLL_S)
 
     def settle(self) -> None:
-        """Wait until nothing of the tenant runs: other streams of the same purpose are synced as well."""
-        self.until(lambda: all(job.finished for job in self.crm.jobs(limit=1_000)), "the other streams never end")
+        """Wait until nothing of the tenant runs: other streams of the same purpose are synced as well.
+
+        They are planned a moment after the account was connected, so each must have been through once.
+        """
+
+        def still() -> bool:
+            streams = [item for item in self.crm.streams(self.connected) if item.state == "active"]
+            through = all(item.synced_at or item.error_reason for item in streams)
+            return through and all(job.finished for job in self.crm.jobs(limit=1_000))
+
+        self.until(still, "the other streams never end")
 
     def view(self) -> StreamView:
         """The stream as the CRM sees it."""
