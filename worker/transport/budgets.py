@@ -10,7 +10,7 @@ provider's length holds more than its limit, and 60/63 of the limit can be used 
 A budget of what may be under way at once is kept as leases, taken by the same script and given back after the reply. A
 worker that is killed gives nothing back: its places are free again when their time is over. Who has to wait for places
 stands in a line, and is passed by no longer than a quarter of a second: a batch, which needs several, would else wait
-for ever.
+for ever. For the same reason who needs several may wait for them for five seconds, and not for one.
 
 Without Redis there are no permits. A Redis that lost its data is told by the missing book, and every bucket then
 counts as full for the length of its own window. Only who can prove that nothing was ever spent (`first_book`) opens
